@@ -1,0 +1,161 @@
+//! The notebook: a thin type over order-preserving JSON.
+//!
+//! What Bindery does not change it keeps: unknown fields, key order, the spelling of everything. Pure: no
+//! I/O and no async here. Submodules: [`json`] writes the format, [`Cell`] is one cell, and what is done to
+//! a notebook (validation, parameters, recording an execution) stands in a file of its own.
+
+mod cell;
+pub mod json;
+
+use serde::Serialize;
+use serde::ser::{SerializeMap, Serializer};
+use serde_json::{Map, Value};
+
+use crate::error::{Error, Result};
+pub(crate) use cell::object_entry;
+pub use cell::{Cell, CellType, join_lines, split_lines};
+
+/// A notebook of nbformat 4.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Notebook {
+    /// Every top-level field in file order; the value of `cells` is a placeholder.
+    fields: Map<String, Value>,
+    cells: Vec<Cell>,
+}
+
+impl Notebook {
+    /// Reads a notebook.
+    ///
+    /// # Errors
+    /// `NotANotebook` when the bytes are not JSON (with line and column) or JSON of another kind;
+    /// `Invalid` when it is a notebook of a format that is not 4.x.
+    pub fn parse(bytes: &[u8]) -> Result<Self> {
+        let value: Value = serde_json::from_slice(bytes).map_err(|error| {
+            Error::not_a_notebook(format!("not a notebook: the file is not valid JSON ({error})"))
+        })?;
+        Self::from_value(value)
+    }
+
+    /// Takes a notebook from its JSON; see [`Notebook::parse`].
+    ///
+    /// # Errors
+    /// As [`Notebook::parse`].
+    pub fn from_value(value: Value) -> Result<Self> {
+        let Value::Object(mut fields) = value else {
+            return Err(Error::not_a_notebook("not a notebook: the JSON is not an object"));
+        };
+        let Some(format) = fields.get("nbformat") else {
+            return Err(Error::not_a_notebook("not a notebook: the JSON object has no `nbformat` field"));
+        };
+        match format.as_u64() {
+            Some(4) => {}
+            Some(old @ 1..4) => {
+                return Err(Error::invalid(format!(
+                    "this notebook is of nbformat {old}; only nbformat 4 can be used: upgrade it with \
+                     `jupyter nbconvert --to notebook --inplace FILE`"
+                ))
+                .with_field("nbformat", "must be 4"));
+            }
+            _ => {
+                return Err(Error::invalid(format!("nbformat is {format}; only nbformat 4 is known"))
+                    .with_field("nbformat", "must be 4"));
+            }
+        }
+        let Some(cells) = fields.get_mut("cells").map(Value::take) else {
+            return Err(
+                Error::invalid("the notebook has no `cells`").with_field("cells", "must be a list of cells")
+            );
+        };
+        let Value::Array(cells) = cells else {
+            return Err(
+                Error::invalid("`cells` is not a list").with_field("cells", "must be a list of cells")
+            );
+        };
+        let cells = cells
+            .into_iter()
+            .enumerate()
+            .map(|(index, cell)| match cell {
+                Value::Object(cell) => Ok(Cell(cell)),
+                _ => Err(Error::invalid(format!("cell {index} is not an object"))
+                    .with_field(format!("cells[{index}]"), "must be an object")),
+            })
+            .collect::<Result<_>>()?;
+        Ok(Self { fields, cells })
+    }
+
+    /// The notebook as Jupyter would write it; see [`json`].
+    pub fn to_bytes(&self) -> Vec<u8> {
+        let mut out = Vec::new();
+        #[expect(clippy::expect_used, reason = "a Vec takes every byte, and JSON values always serialise")]
+        json::write(&mut out, self).expect("serialising to memory cannot fail");
+        out
+    }
+
+    /// The notebook as one JSON value.
+    pub fn to_value(&self) -> Value {
+        let mut fields = self.fields.clone();
+        fields.insert("cells".into(), self.cells.iter().map(|cell| Value::Object(cell.0.clone())).collect());
+        Value::Object(fields)
+    }
+
+    /// The cells in order.
+    pub fn cells(&self) -> &[Cell] {
+        &self.cells
+    }
+
+    /// The cells in order, for changing.
+    pub fn cells_mut(&mut self) -> &mut Vec<Cell> {
+        &mut self.cells
+    }
+
+    /// How many cells are code cells.
+    pub fn code_cell_count(&self) -> usize {
+        self.cells.iter().filter(|cell| cell.is_code()).count()
+    }
+
+    /// The notebook's metadata, if it has any.
+    pub fn metadata(&self) -> Option<&Map<String, Value>> {
+        self.fields.get("metadata").and_then(Value::as_object)
+    }
+
+    /// The notebook's metadata, made when absent.
+    pub fn metadata_mut(&mut self) -> &mut Map<String, Value> {
+        object_entry(&mut self.fields, "metadata")
+    }
+
+    /// `nbformat_minor`; 0 when absent.
+    pub fn minor(&self) -> u64 {
+        self.fields.get("nbformat_minor").and_then(Value::as_u64).unwrap_or(0)
+    }
+
+    /// `metadata.kernelspec.name`: the kernel that the notebook asks for.
+    pub fn kernel_name(&self) -> Option<&str> {
+        self.metadata()?.get("kernelspec")?.get("name")?.as_str()
+    }
+
+    /// The language: `metadata.kernelspec.language`, else `metadata.language_info.name` (papermill's order).
+    pub fn language(&self) -> Option<&str> {
+        let metadata = self.metadata()?;
+        let of = |section: &str, field: &str| metadata.get(section)?.get(field)?.as_str();
+        of("kernelspec", "language").or_else(|| of("language_info", "name"))
+    }
+
+    /// A cell id for this notebook, from `random`, or `None` where the format has no ids (before 4.5).
+    pub fn cell_id(&self, random: impl FnOnce() -> String) -> Option<String> {
+        (self.minor() >= 5).then(random)
+    }
+}
+
+impl Serialize for Notebook {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let mut map = serializer.serialize_map(Some(self.fields.len()))?;
+        for (name, value) in &self.fields {
+            if name == "cells" {
+                map.serialize_entry(name, &self.cells)?;
+            } else {
+                map.serialize_entry(name, value)?;
+            }
+        }
+        map.end()
+    }
+}
