@@ -185,7 +185,7 @@ mod tests {
     #[test]
     fn lines_are_split_as_python_splits_them() {
         let check = |text: &str, expected: &[&str]| {
-            assert_eq!(split_lines(text), expected.to_vec().into(), "{text:?}")
+            assert_eq!(split_lines(text), Value::from(expected.to_vec()), "{text:?}")
         };
         check("", &[]);
         check("a", &["a"]);

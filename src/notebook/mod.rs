@@ -6,6 +6,7 @@
 
 mod cell;
 pub mod json;
+pub mod record;
 
 use serde::Serialize;
 use serde::ser::{SerializeMap, Serializer};
