@@ -1,6 +1,8 @@
 //! Bindery runs parameterised Jupyter notebooks as production jobs.
 
+pub mod db;
 pub mod error;
+pub mod execution;
 pub mod notebook;
 
 pub use error::{Error, ErrorKind, Result};

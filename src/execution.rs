@@ -1,0 +1,268 @@
+//! An execution: one run of one notebook, and the words for its state. Pure: no I/O, no async.
+
+use std::fmt;
+use std::str::FromStr;
+use std::time::Duration;
+
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+
+use crate::error::Error;
+
+/// The id of an execution; answered once, it names that execution for ever.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize, ToSchema)]
+#[serde(transparent)]
+#[schema(value_type = i64, example = 42)]
+pub struct ExecutionId(pub i64);
+
+impl fmt::Display for ExecutionId {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(formatter)
+    }
+}
+
+impl FromStr for ExecutionId {
+    type Err = Error;
+
+    fn from_str(text: &str) -> Result<Self, Error> {
+        text.parse().map(Self).map_err(|_| {
+            Error::bad_input(format!("`{text}` is not an execution id: it must be a whole number"))
+        })
+    }
+}
+
+/// Where an execution stands: `pending → running → success | failed | cancelled`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum ExecutionStatus {
+    /// Accepted and waiting for a worker.
+    Pending,
+    /// A worker has it.
+    Running,
+    /// Every cell ran; the notebook is on disk.
+    Success,
+    /// A cell failed, or the run could not go on; what was produced is on disk.
+    Failed,
+    /// Somebody asked for it to stop.
+    Cancelled,
+}
+
+impl ExecutionStatus {
+    /// Every status, in the order of an execution's life.
+    pub const ALL: [Self; 5] = [Self::Pending, Self::Running, Self::Success, Self::Failed, Self::Cancelled];
+
+    /// The word used in JSON and in the database.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Pending => "pending",
+            Self::Running => "running",
+            Self::Success => "success",
+            Self::Failed => "failed",
+            Self::Cancelled => "cancelled",
+        }
+    }
+
+    /// Whether nothing more will happen.
+    pub fn is_final(self) -> bool {
+        matches!(self, Self::Success | Self::Failed | Self::Cancelled)
+    }
+}
+
+impl fmt::Display for ExecutionStatus {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str(self.as_str())
+    }
+}
+
+impl FromStr for ExecutionStatus {
+    type Err = Error;
+
+    fn from_str(text: &str) -> Result<Self, Error> {
+        Self::ALL.into_iter().find(|status| status.as_str() == text).ok_or_else(|| {
+            let known = Self::ALL.map(Self::as_str).join(", ");
+            Error::bad_input(format!("`{text}` is not an execution status; known are: {known}"))
+        })
+    }
+}
+
+/// Why an execution failed: an exception in a cell, or what stopped the run.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct CellError {
+    /// The cell's place in the notebook before papermill's error markers, from 0; null when no cell is to blame.
+    #[schema(example = 3)]
+    pub cell_index: Option<usize>,
+    /// The exception's name, or one of ours: `CellTimeoutError`, `ExecutionTimeoutError`, `DeadKernelError`,
+    /// `KernelStartError`, `NotebookUnreadable`, `WorkerLost`, `WorkerStopped`, …
+    #[schema(example = "ZeroDivisionError")]
+    pub ename: String,
+    /// The exception's text.
+    #[schema(example = "division by zero")]
+    pub evalue: String,
+    /// The traceback's lines as the kernel sent them, with ANSI colours.
+    pub traceback: Vec<String>,
+}
+
+impl CellError {
+    /// An error of ours, without traceback.
+    pub fn new(cell_index: Option<usize>, ename: &str, evalue: impl Into<String>) -> Self {
+        Self { cell_index, ename: ename.into(), evalue: evalue.into(), traceback: Vec::new() }
+    }
+}
+
+impl fmt::Display for CellError {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.cell_index {
+            Some(cell) => write!(formatter, "{} in cell {cell}: {}", self.ename, self.evalue),
+            None => write!(formatter, "{}: {}", self.ename, self.evalue),
+        }
+    }
+}
+
+/// How far a run has come. Cells of every type count, as in papermill's progress bar.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct Progress {
+    /// Cells whose turn is over.
+    pub cells_done: usize,
+    /// All cells of the notebook, the injected one included; 0 until the run has started.
+    pub cells_total: usize,
+    /// The cell that is running, from 0.
+    pub current_cell: Option<usize>,
+}
+
+/// Where an execution is recorded in MLflow.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct MlflowLink {
+    /// The experiment.
+    pub experiment_id: Option<String>,
+    /// The run that stands for this execution; runs that the notebook starts are its children.
+    pub run_id: Option<String>,
+    /// The run's page in the MLflow UI.
+    #[schema(example = "http://127.0.0.1:5000/#/experiments/1/runs/0a1b")]
+    pub url: Option<String>,
+    /// The runs that the notebook itself started.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub children: Vec<MlflowChild>,
+    /// What MLflow refused or could not do; it never fails the notebook.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub error: Option<String>,
+}
+
+/// A run that the notebook itself started.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct MlflowChild {
+    /// Its id.
+    pub run_id: String,
+    /// Its name.
+    pub run_name: String,
+    /// Its status in MLflow's words.
+    pub status: String,
+    /// Its page.
+    pub url: String,
+}
+
+/// The time limits of a run; `None` is no limit.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Limits {
+    /// For the kernel to answer for the first time.
+    pub start_timeout: Duration,
+    /// For each cell.
+    pub cell_timeout: Option<Duration>,
+    /// For the run from its start.
+    pub timeout: Option<Duration>,
+}
+
+/// What a client asks for.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct ExecutionRequest {
+    /// The notebook, relative to the notebooks root.
+    pub notebook_path: String,
+    /// Where the result goes, relative to the notebooks root; usually the same path.
+    pub output_path: String,
+    /// For whom; the user's Jupyter server shows the result.
+    pub username: Option<String>,
+    /// The kernel, when it is not the notebook's own choice.
+    pub kernel_name: Option<String>,
+    /// The parameters as JSON, in order; `None` injects nothing.
+    pub parameters: Option<serde_json::Map<String, serde_json::Value>>,
+    /// The template that the notebook was made from, when known.
+    pub template_name: Option<String>,
+    /// Time limits.
+    pub limits: Limits,
+}
+
+/// Everything that is recorded of an execution.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Execution {
+    /// Its id.
+    pub id: ExecutionId,
+    /// Where it stands.
+    pub status: ExecutionStatus,
+    /// What was asked for.
+    pub request: ExecutionRequest,
+    /// When it was accepted.
+    pub submitted_at: Timestamp,
+    /// When a worker took it.
+    pub start_time: Option<Timestamp>,
+    /// When its final status was written.
+    pub end_time: Option<Timestamp>,
+    /// How far it has come.
+    pub progress: Progress,
+    /// Why it failed.
+    pub error: Option<CellError>,
+    /// Where MLflow has it.
+    pub mlflow: Option<MlflowLink>,
+    /// How often a worker has taken it.
+    pub attempts: u32,
+    /// The kernel that ran it.
+    pub kernel_used: Option<String>,
+    /// What a reader should know though it stopped nothing.
+    pub warnings: Vec<String>,
+    /// Whether somebody asked for it to stop.
+    pub cancel_requested: bool,
+}
+
+impl Execution {
+    /// How long it has run: until its end, or until `now`.
+    pub fn duration(&self, now: Timestamp) -> Option<Duration> {
+        let start = self.start_time?;
+        let end = self.end_time.unwrap_or(now);
+        Some(Duration::try_from(start.duration_until(end)).unwrap_or_default())
+    }
+}
+
+/// A duration for people: `5m 30s`, `1h 2m 3s`, `0.4s`.
+pub fn human_duration(duration: Duration) -> String {
+    let seconds = duration.as_secs();
+    match (seconds / 3600, seconds / 60 % 60, seconds % 60) {
+        (0, 0, 0..10) => format!("{:.1}s", duration.as_secs_f64()),
+        (0, 0, seconds) => format!("{seconds}s"),
+        (0, minutes, seconds) => format!("{minutes}m {seconds}s"),
+        (hours, minutes, seconds) => format!("{hours}h {minutes}m {seconds}s"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn durations_read_well() {
+        let check =
+            |millis: u64, expected: &str| assert_eq!(human_duration(Duration::from_millis(millis)), expected);
+        check(0, "0.0s");
+        check(420, "0.4s");
+        check(9_949, "9.9s");
+        check(10_400, "10s");
+        check(330_000, "5m 30s");
+        check(3_723_000, "1h 2m 3s");
+    }
+
+    #[test]
+    fn a_status_reads_back_from_its_word() {
+        for status in ExecutionStatus::ALL {
+            assert_eq!(status.as_str().parse::<ExecutionStatus>().unwrap(), status);
+        }
+        assert!("done".parse::<ExecutionStatus>().unwrap_err().message().contains("pending, running"));
+    }
+}
