@@ -3,6 +3,7 @@
 pub mod db;
 pub mod error;
 pub mod execution;
+pub mod kernel;
 pub mod notebook;
 
 pub use error::{Error, ErrorKind, Result};

@@ -1,0 +1,410 @@
+//! A kernel and the line to it: started, asked, listened to, ended.
+//!
+//! Two tasks read the shell and iopub sockets into one queue, so that nothing is left in a socket whose
+//! sender would drop it; what the engine has not taken yet waits in our memory, not in the kernel's.
+
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use jupyter_zmq_client::connection::{
+    ClientControlConnection, ConnectionInfo, DealerRecvConnection, DealerSendConnection, RawMessage,
+    create_client_control_connection, create_client_iopub_connection,
+    create_client_shell_connection_with_identity, peek_ports_with_listeners, peer_identity_for_session,
+};
+use jupyter_zmq_client::{
+    ExecuteRequest, InterruptRequest, JupyterMessage, KernelInfoRequest, ShutdownRequest,
+};
+use serde_json::{Map, Value};
+use tempfile::TempDir;
+use tokio::sync::mpsc;
+use tokio::task::AbortHandle;
+use tokio::time::Instant;
+use zeromq::{SocketRecv, ZmqError};
+
+use super::child::{KernelChild, describe_exit};
+use super::launch::LaunchCommand;
+use super::message::Message;
+use super::spec::InterruptMode;
+use crate::error::{Error, Result};
+
+/// How often a socket file is looked for while a kernel starts.
+const SOCKET_POLL: Duration = Duration::from_millis(2);
+/// How long a kernel may take to end after it was asked to; then its process group is killed.
+const SHUTDOWN_GRACE: Duration = Duration::from_secs(5);
+/// How long messages that are still on their way are waited for after a kernel's death.
+const LAST_WORDS: Duration = Duration::from_millis(100);
+
+/// How to reach a kernel.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Transport {
+    /// Sockets in a private folder: nobody else on the machine can connect.
+    Ipc,
+    /// Ports on 127.0.0.1, for kernels that know nothing else.
+    Tcp,
+}
+
+/// What a kernel is started with.
+#[derive(Debug)]
+pub struct KernelStart<'a> {
+    /// The kernel's name, for messages.
+    pub name: &'a str,
+    /// How it wants to be interrupted.
+    pub interrupt_mode: InterruptMode,
+    /// How to reach it.
+    pub transport: Transport,
+    /// The working folder.
+    pub cwd: &'a Path,
+    /// Variables on top of the kernelspec's.
+    pub env: &'a [(String, String)],
+    /// How long the kernel may take to answer for the first time.
+    pub start_timeout: Duration,
+}
+
+/// What a kernel sent, or its end.
+#[derive(Debug)]
+pub enum Incoming {
+    /// Broadcast: outputs and states.
+    Iopub(Message),
+    /// The answer to a request.
+    Shell(Message),
+    /// The process has ended; how, in words. Nothing follows.
+    Died(String),
+}
+
+/// A kernel that has answered; it serves one execution. Dropping it kills its process group.
+#[derive(Debug)]
+pub struct Kernel {
+    child: KernelChild,
+    shell: Shell,
+    control: Control,
+    incoming: mpsc::UnboundedReceiver<Incoming>,
+    readers: [AbortHandle; 2],
+    interrupt_mode: InterruptMode,
+    info: Map<String, Value>,
+    dead: bool,
+    /// Holds the connection file and the sockets; goes with the kernel.
+    _folder: TempDir,
+}
+
+/// The sockets' types have no `Debug` of their own.
+struct Shell(DealerSendConnection);
+struct Control(ClientControlConnection);
+
+impl std::fmt::Debug for Shell {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        formatter.write_str("Shell")
+    }
+}
+
+impl std::fmt::Debug for Control {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        formatter.write_str("Control")
+    }
+}
+
+impl Kernel {
+    /// Starts a kernel and waits until it answers. `command` is given the connection file's path.
+    ///
+    /// # Errors
+    /// `Kernel` when it cannot be started, dies (with its last words), or does not answer in time.
+    pub async fn start(start: KernelStart<'_>, command: impl FnOnce(&Path) -> LaunchCommand) -> Result<Self> {
+        let deadline = Instant::now() + start.start_timeout;
+        let folder = runtime_folder()?;
+        let (info, listeners) = connection_info(start.name, start.transport, folder.path()).await?;
+        let connection_file = write_connection_file(folder.path(), &info)?;
+        let child = KernelChild::spawn(&command(&connection_file), start.cwd, start.env).await?;
+        // Held until now so that nobody else takes the ports; the kernel binds them next.
+        drop(listeners);
+
+        let mut exit = child.exit();
+        let connected = tokio::select! {
+            connected = tokio::time::timeout_at(deadline, connect(&info, folder.path())) => connected,
+            _ = exit.wait_for(Option::is_some) => return Err(died_at_start(start.name, &child).await),
+        };
+        let Ok(connected) = connected else { return Err(never_answered(&start, &child)) };
+        let (shell, shell_receive, control, iopub) = connected?;
+
+        let (sender, incoming) = mpsc::unbounded_channel();
+        let mac = iopub.mac.clone();
+        let iopub =
+            tokio::spawn(read(iopub.socket, mac.clone(), sender.clone(), Incoming::Iopub)).abort_handle();
+        let DealerRecvConnection { socket, .. } = shell_receive;
+        let shell_reader = tokio::spawn(read(socket, mac, sender, Incoming::Shell)).abort_handle();
+        let mut kernel = Self {
+            child,
+            shell: Shell(shell),
+            control: Control(control),
+            incoming,
+            readers: [iopub, shell_reader],
+            interrupt_mode: start.interrupt_mode,
+            info: Map::new(),
+            dead: false,
+            _folder: folder,
+        };
+        match tokio::time::timeout_at(deadline, kernel.greet()).await {
+            Ok(Ok(info)) => kernel.info = info,
+            Ok(Err(())) => return Err(died_at_start(start.name, &kernel.child).await),
+            Err(_) => return Err(never_answered(&start, &kernel.child)),
+        }
+        Ok(kernel)
+    }
+
+    /// The content of the kernel's `kernel_info_reply`.
+    pub fn info(&self) -> &Map<String, Value> {
+        &self.info
+    }
+
+    /// Sends code to be executed; the id is the parent of all that follows from it.
+    ///
+    /// # Errors
+    /// `Kernel` when the message cannot be sent.
+    pub async fn execute(&mut self, code: &str, stop_on_error: bool) -> Result<String> {
+        let request = ExecuteRequest { code: code.into(), stop_on_error, ..ExecuteRequest::default() };
+        self.send(request.into()).await
+    }
+
+    /// The next thing that the kernel sent. After [`Incoming::Died`] it repeats that for ever. Cancel safe.
+    pub async fn next(&mut self) -> Incoming {
+        let mut exit = self.child.exit();
+        loop {
+            if self.dead {
+                let status = *exit.borrow();
+                // Messages sent before the death may still be on their way through the readers.
+                return match tokio::time::timeout(LAST_WORDS, self.incoming.recv()).await {
+                    Ok(Some(incoming)) => incoming,
+                    _ => Incoming::Died(status.map_or_else(|| "an unknown end".into(), describe_exit)),
+                };
+            }
+            tokio::select! {
+                biased;
+                // `None` when both sockets are closed; the exit follows.
+                Some(incoming) = self.incoming.recv() => return incoming,
+                _ = exit.wait_for(Option::is_some) => self.dead = true,
+            }
+        }
+    }
+
+    /// Something that is waiting already, without waiting for more.
+    pub fn try_next(&mut self) -> Option<Incoming> {
+        self.incoming.try_recv().ok()
+    }
+
+    /// Asks the running code to stop, in the way that the kernelspec names.
+    pub async fn interrupt(&mut self) {
+        match self.interrupt_mode {
+            InterruptMode::Signal => self.child.interrupt(),
+            InterruptMode::Message => {
+                let request = JupyterMessage::new(InterruptRequest {}, None);
+                if let Err(error) = self.control.0.send(request).await {
+                    tracing::warn!(%error, "the kernel cannot be asked to interrupt");
+                }
+            }
+        }
+    }
+
+    /// Kills the kernel and all that it started.
+    pub fn kill(&self) {
+        self.child.kill();
+    }
+
+    /// The last lines that the kernel wrote past the protocol.
+    pub fn last_words(&self) -> Vec<String> {
+        self.child.tail()
+    }
+
+    /// Ends the kernel: asked first, so that its exit handlers run, and killed when it does not go.
+    pub async fn shutdown(mut self) {
+        if !self.dead {
+            let request = JupyterMessage::new(ShutdownRequest { restart: false }, None);
+            let asked = tokio::time::timeout(Duration::from_secs(1), self.control.0.send(request)).await;
+            if matches!(asked, Ok(Ok(()))) && !self.child.ends_within(SHUTDOWN_GRACE).await {
+                tracing::warn!("the kernel did not end when asked: killing it");
+            }
+        }
+        // Also after a good end: what the notebook started in the background goes with its kernel.
+        self.child.kill();
+        self.child.ends_within(SHUTDOWN_GRACE).await;
+    }
+
+    async fn send(&mut self, message: JupyterMessage) -> Result<String> {
+        let id = message.header.msg_id.clone();
+        self.shell.0.send(message).await.map_err(|error| {
+            Error::kernel("the kernel does not take messages any more").with_source(error)
+        })?;
+        Ok(id)
+    }
+
+    /// Asks who the kernel is until both the answer and a broadcast have come: only then is the
+    /// subscription to iopub known to be in place, and no output can be missed.
+    async fn greet(&mut self) -> Result<Map<String, Value>, ()> {
+        let (mut info, mut heard) = (None, false);
+        loop {
+            self.send(KernelInfoRequest {}.into()).await.map_err(drop)?;
+            let again = Instant::now() + Duration::from_millis(if info.is_some() { 50 } else { 1000 });
+            loop {
+                match tokio::time::timeout_at(again, self.next()).await {
+                    Ok(Incoming::Shell(message)) if message.msg_type == "kernel_info_reply" => {
+                        info = Some(message.content);
+                    }
+                    Ok(Incoming::Shell(_)) => {}
+                    Ok(Incoming::Iopub(_)) => heard = true,
+                    Ok(Incoming::Died(_)) => return Err(()),
+                    Err(_) => break,
+                }
+                if heard && let Some(info) = info.take() {
+                    return Ok(info);
+                }
+            }
+        }
+    }
+}
+
+impl Drop for Kernel {
+    fn drop(&mut self) {
+        self.readers.iter().for_each(AbortHandle::abort);
+    }
+}
+
+async fn read<S: SocketRecv>(
+    mut socket: S,
+    mac: Option<ring::hmac::Key>,
+    sender: mpsc::UnboundedSender<Incoming>,
+    wrap: fn(Message) -> Incoming,
+) {
+    loop {
+        let message = match socket.recv().await {
+            Ok(message) => RawMessage::from_multipart(message, &mac)
+                .map_err(|error| Error::kernel("a message without a valid signature").with_source(error))
+                .and_then(Message::decode),
+            Err(ZmqError::NoMessage) => return,
+            // The kernel has gone; its exit is seen elsewhere.
+            Err(error) => {
+                tracing::debug!(%error, "a kernel's socket was closed");
+                return;
+            }
+        };
+        match message {
+            Ok(message) => {
+                if sender.send(wrap(message)).is_err() {
+                    return;
+                }
+            }
+            Err(error) => {
+                tracing::warn!(%error, cause = error.cause(), "a message of the kernel was left out")
+            }
+        }
+    }
+}
+
+/// A private folder for the connection file and sockets. A socket's path must stay below 108 bytes.
+fn runtime_folder() -> Result<TempDir> {
+    let base = std::env::var_os("XDG_RUNTIME_DIR").map(PathBuf::from).filter(|folder| folder.is_dir());
+    let base = base.unwrap_or_else(std::env::temp_dir);
+    let base = if base.as_os_str().len() > 70 { PathBuf::from("/tmp") } else { base };
+    tempfile::Builder::new().prefix("bindery-").tempdir_in(base).map_err(|error| {
+        Error::unavailable("no folder for the kernel's sockets can be made").with_source(error)
+    })
+}
+
+async fn connection_info(
+    kernel_name: &str,
+    transport: Transport,
+    folder: &Path,
+) -> Result<(ConnectionInfo, Vec<tokio::net::TcpListener>)> {
+    let (ip, ports, listeners) = match transport {
+        Transport::Ipc => (folder.join("k").to_string_lossy().into_owned(), vec![1, 2, 3, 4, 5], Vec::new()),
+        Transport::Tcp => {
+            let local = std::net::IpAddr::from([127, 0, 0, 1]);
+            let (ports, listeners) = peek_ports_with_listeners(local, 5)
+                .await
+                .map_err(|error| Error::unavailable("no free ports for the kernel").with_source(error))?;
+            (local.to_string(), ports, listeners)
+        }
+    };
+    let info = ConnectionInfo {
+        ip,
+        transport: match transport {
+            Transport::Ipc => jupyter_protocol::connection_info::Transport::IPC,
+            Transport::Tcp => jupyter_protocol::connection_info::Transport::TCP,
+        },
+        shell_port: ports[0],
+        iopub_port: ports[1],
+        stdin_port: ports[2],
+        control_port: ports[3],
+        hb_port: ports[4],
+        key: uuid::Uuid::new_v4().to_string(),
+        signature_scheme: "hmac-sha256".into(),
+        kernel_name: Some(kernel_name.into()),
+    };
+    Ok((info, listeners))
+}
+
+fn write_connection_file(folder: &Path, info: &ConnectionInfo) -> Result<PathBuf> {
+    let path = folder.join("connection.json");
+    let write = || {
+        let text = serde_json::to_vec_pretty(info)?;
+        std::fs::write(&path, text)
+    };
+    write().map_err(|error| {
+        Error::unavailable("the kernel's connection file cannot be written").with_source(error)
+    })?;
+    Ok(path)
+}
+
+type Connections = (
+    DealerSendConnection,
+    DealerRecvConnection,
+    ClientControlConnection,
+    jupyter_zmq_client::ClientIoPubConnection,
+);
+
+async fn connect(info: &ConnectionInfo, folder: &Path) -> Result<Connections> {
+    if info.transport == jupyter_protocol::connection_info::Transport::IPC {
+        for port in [info.shell_port, info.iopub_port, info.control_port] {
+            let socket = folder.join(format!("k-{port}"));
+            while !tokio::fs::try_exists(&socket).await.unwrap_or(false) {
+                tokio::time::sleep(SOCKET_POLL).await;
+            }
+        }
+    }
+    let session = uuid::Uuid::new_v4().to_string();
+    let connections = async {
+        let identity = peer_identity_for_session(&session)?;
+        let iopub = create_client_iopub_connection(info, "", &session).await?;
+        let shell = create_client_shell_connection_with_identity(info, &session, identity).await?;
+        let control = create_client_control_connection(info, &session).await?;
+        let (send, receive) = shell.split();
+        Ok::<_, jupyter_zmq_client::RuntimeError>((send, receive, control, iopub))
+    };
+    connections
+        .await
+        .map_err(|error| Error::kernel("the kernel's sockets cannot be connected to").with_source(error))
+}
+
+fn with_last_words(message: String, child: &KernelChild) -> Error {
+    let tail = child.tail();
+    let message = match tail.last() {
+        Some(last) => format!("{message}; its last words: {last}"),
+        None => message,
+    };
+    let error = Error::kernel(message);
+    if tail.len() > 1 { error.with_source(std::io::Error::other(tail.join("\n"))) } else { error }
+}
+
+async fn died_at_start(name: &str, child: &KernelChild) -> Error {
+    // Its output may come a moment after its exit.
+    tokio::time::sleep(LAST_WORDS).await;
+    let status = child.exit().borrow().map_or_else(|| "an unknown end".into(), describe_exit);
+    with_last_words(format!("kernel `{name}` died while it started ({status})"), child)
+}
+
+fn never_answered(start: &KernelStart<'_>, child: &KernelChild) -> Error {
+    let seconds = start.start_timeout.as_secs_f64();
+    with_last_words(
+        format!(
+            "kernel `{}` did not answer within {seconds} s of its start: raise the start timeout if it needs longer",
+            start.name
+        ),
+        child,
+    )
+}
