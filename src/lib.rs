@@ -5,5 +5,6 @@ pub mod error;
 pub mod execution;
 pub mod kernel;
 pub mod notebook;
+pub mod store;
 
 pub use error::{Error, ErrorKind, Result};
