@@ -14,7 +14,7 @@ pub(super) enum Fault {
     NoObject,
     /// The bucket is not there.
     NoBucket,
-    /// `If-None-Match: *` did its work.
+    /// `If-None-Match: *` did its work, or the bucket to be created is there.
     Exists,
     /// The server does not know something that we asked for.
     NotImplemented,
@@ -111,7 +111,9 @@ fn from_code(code: &MinioErrorCode) -> Result<Fault, Error> {
         }
         // The client keeps codes that it does not know in small letters.
         MinioErrorCode::OtherError(code) => match code.as_str() {
-            "preconditionfailed" | "conditionalrequestconflict" => return Ok(Fault::Exists),
+            "preconditionfailed" | "conditionalrequestconflict" | "bucketalreadyexists" => {
+                return Ok(Fault::Exists);
+            }
             "notimplemented" => return Ok(Fault::NotImplemented),
             "invalidaccesskeyid"
             | "signaturedoesnotmatch"
@@ -128,7 +130,6 @@ fn from_code(code: &MinioErrorCode) -> Result<Fault, Error> {
             "slowdown" | "serviceunavailable" | "requesttimeout" => {
                 unusable("it is overloaded; try again later")
             }
-            "bucketalreadyexists" => unusable("the bucket belongs to someone else; choose another name"),
             "xminiostoragefull" | "quotaexceeded" | "xminioadminbucketquotaexceeded" => {
                 unusable("its disk is full; free some space and try again")
             }

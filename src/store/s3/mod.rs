@@ -4,29 +4,30 @@
 //! percent-encoded, since headers carry ASCII. Every call has a time limit of its own, because the client
 //! has none, and a server that is not there is found out before a long upload is begun.
 
+mod answer;
 mod config;
 mod fault;
 mod listing;
 
 use std::fmt;
-use std::sync::Mutex;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
 use bytes::Bytes;
-use jiff::fmt::rfc2822;
 use minio::s3::MinioClient;
+use minio::s3::builders::{PutObject, UploadPart};
 use minio::s3::client::Method;
 use minio::s3::multimap_ext::{Multimap, MultimapExt as _};
 use minio::s3::response_traits::HasS3Fields as _;
-use minio::s3::types::{BucketName, S3Api as _};
-use reqwest::header::{CONTENT_LENGTH, ETAG, HeaderMap, LAST_MODIFIED};
+use minio::s3::segmented_bytes::SegmentedBytes;
+use minio::s3::types::{BucketName, ObjectKey, S3Api as _};
 
 pub use self::config::S3Config;
 use self::fault::Fault;
 use super::{
     DownloadUrl, ListPage, ListQuery, MAX_TEMPLATE_BYTES, StoredTemplate, TemplateMetadata, TemplateName,
-    TemplateStore, metadata, not_found, taken, too_large,
+    TemplateStore, not_found, taken, too_large,
 };
 use crate::error::{Error, ErrorKind, Result};
 
@@ -39,7 +40,6 @@ const SLOWEST_LINE: u64 = 256 * 1024;
 /// For so long after an answer a server is taken to be there.
 const HEARD_LATELY: Duration = Duration::from_secs(10);
 
-const DESCRIPTION: &str = "x-amz-meta-description";
 /// What Jupyter serves notebooks as; browsers save it rather than show it.
 const CONTENT_TYPE: &str = "application/x-ipynb+json";
 
@@ -50,6 +50,7 @@ pub struct S3Store {
     presigner: MinioClient,
     bucket: BucketName,
     last_heard: Mutex<Option<Instant>>,
+    creating: tokio::sync::Mutex<()>,
 }
 
 /// Written by hand, because the client's own shows its credentials.
@@ -72,42 +73,63 @@ impl S3Store {
             Some(endpoint) => config.client_at(endpoint)?,
             None => client.clone(),
         };
-        Ok(Self { client, presigner, bucket, last_heard: Mutex::new(None) })
+        Ok(Self {
+            client,
+            presigner,
+            bucket,
+            last_heard: Mutex::new(None),
+            creating: tokio::sync::Mutex::new(()),
+        })
     }
 
     /// Makes sure, at little cost, that the server is there and has the bucket.
     async fn ready(&self) -> Result<()> {
-        let heard = *self.last_heard.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
-        if heard.is_some_and(|heard| heard.elapsed() < HEARD_LATELY) { Ok(()) } else { self.reach().await }
+        let heard = *self.last_heard.lock().unwrap_or_else(PoisonError::into_inner);
+        if heard.is_some_and(|heard| heard.elapsed() < HEARD_LATELY) {
+            return Ok(());
+        }
+        self.reach().await
     }
 
     async fn reach(&self) -> Result<()> {
-        let exists = limited(REACH_LIMIT, async {
-            Ok(self.client.bucket_exists(&self.bucket)?.build().send().await?.exists())
-        });
-        let exists = match exists.await {
-            Err(Fault::NoBucket | Fault::NoObject) => false,
-            result => result.map_err(|fault| self.report(fault))?,
-        };
-        if !exists {
-            let created = limited(ANSWER_LIMIT, async {
-                Ok(self.client.create_bucket(&self.bucket)?.build().send().await?)
-            });
-            match created.await {
-                Ok(_) => {
-                    tracing::info!(bucket = self.bucket.as_str(), "created the bucket of the template store")
-                }
-                // Someone else was faster: it is there, which is what counts.
-                Err(Fault::Exists) => {}
-                Err(fault) => return Err(self.report(fault)),
-            }
+        if !self.has_bucket().await? {
+            self.create_bucket().await?;
         }
         self.remember(Some(Instant::now()));
         Ok(())
     }
 
+    async fn create_bucket(&self) -> Result<()> {
+        let _one_at_a_time = self.creating.lock().await;
+        if self.has_bucket().await? {
+            return Ok(());
+        }
+        let created = limited(ANSWER_LIMIT, async {
+            Ok(self.client.create_bucket(&self.bucket)?.build().send().await?)
+        });
+        match created.await {
+            Ok(_) => {
+                tracing::info!(bucket = self.bucket.as_str(), "created the bucket of the template store")
+            }
+            // Another process was faster, or it is a stranger's and we may not even look at it.
+            Err(Fault::Exists) if self.has_bucket().await? => {}
+            Err(fault) => return Err(self.report(fault)),
+        }
+        Ok(())
+    }
+
+    async fn has_bucket(&self) -> Result<bool> {
+        let exists = limited(REACH_LIMIT, async {
+            Ok(self.client.bucket_exists(&self.bucket)?.build().send().await?.exists())
+        });
+        match exists.await {
+            Err(Fault::NoBucket | Fault::NoObject) => Ok(false),
+            result => result.map_err(|fault| self.report(fault)),
+        }
+    }
+
     fn remember(&self, heard: Option<Instant>) {
-        *self.last_heard.lock().unwrap_or_else(std::sync::PoisonError::into_inner) = heard;
+        *self.last_heard.lock().unwrap_or_else(PoisonError::into_inner) = heard;
     }
 
     /// A fault as an error; after it the server has to be looked for again.
@@ -123,8 +145,7 @@ impl S3Store {
         match answer.await {
             Ok(answer) => {
                 self.remember(Some(Instant::now()));
-                let size = text(answer.headers(), CONTENT_LENGTH.as_str()).parse().unwrap_or(0);
-                template(name, size, answer.headers())
+                answer::template(name, answer::size(answer.headers()), answer.headers())
             }
             Err(Fault::NoObject) => Err(not_found(&name)),
             Err(fault) => Err(self.report(fault)),
@@ -138,25 +159,22 @@ impl S3Store {
         metadata: &TemplateMetadata,
         if_absent: bool,
     ) -> Result<(), Fault> {
-        let mut user_metadata = Multimap::new();
-        if !metadata.description().is_empty() {
-            user_metadata.add(DESCRIPTION, metadata::encode(metadata.description()));
-        }
         let mut headers = Multimap::new();
         if if_absent {
             headers.add("If-None-Match", "*");
         }
         limited(transfer_limit(bytes.len() as u64), async {
-            self.client
-                .put_object_content(&self.bucket, name.as_str(), bytes)?
+            // One request, whatever the size: only so is the condition the server's to check.
+            let whole = UploadPart::builder()
+                .client(self.client.clone())
+                .bucket(self.bucket.clone())
+                .object(ObjectKey::new(name.as_str())?)
                 .extra_headers(headers)
-                .user_metadata(user_metadata)
+                .user_metadata(answer::user_metadata(metadata))
                 .content_type(CONTENT_TYPE.to_owned())
-                // One request, whatever the size: only so is the condition the server's to check.
-                .part_size(minio::s3::builders::MAX_PART_SIZE)
-                .build()
-                .send()
-                .await?;
+                .data(Arc::new(SegmentedBytes::from(bytes)))
+                .build();
+            PutObject::builder().inner(whole).build().send().await?;
             Ok(())
         })
         .await
@@ -211,7 +229,7 @@ impl TemplateStore for S3Store {
             .await
             .map_err(|fault| self.report(fault))?;
         self.remember(Some(Instant::now()));
-        Ok((template(name.clone(), bytes.len() as u64, &headers)?, bytes))
+        Ok((answer::template(name.clone(), bytes.len() as u64, &headers)?, bytes))
     }
 
     async fn head(&self, name: &TemplateName) -> Result<StoredTemplate> {
@@ -268,23 +286,4 @@ async fn limited<T>(limit: Duration, call: impl Future<Output = Result<T, Fault>
 
 fn transfer_limit(bytes: u64) -> Duration {
     ANSWER_LIMIT + Duration::from_secs(bytes / SLOWEST_LINE)
-}
-
-/// A header's text, empty when there is none.
-fn text<'a>(headers: &'a HeaderMap, name: &str) -> &'a str {
-    headers.get(name).and_then(|value| value.to_str().ok()).unwrap_or_default()
-}
-
-/// What the headers of a `HEAD` or `GET` say of a template.
-fn template(name: TemplateName, size: u64, headers: &HeaderMap) -> Result<StoredTemplate> {
-    let last_modified = rfc2822::parse(text(headers, LAST_MODIFIED.as_str()))
-        .map(|time| time.timestamp())
-        .map_err(|error| Fault::garbled(error).into_error())?;
-    Ok(StoredTemplate {
-        size,
-        last_modified,
-        etag: text(headers, ETAG.as_str()).trim_matches('"').to_owned(),
-        description: metadata::decode(text(headers, DESCRIPTION)),
-        name,
-    })
 }
