@@ -22,6 +22,9 @@ use crate::store::{ListPage, TemplateName};
 /// How many templates are asked for their metadata at once.
 const HEADS_AT_ONCE: usize = 16;
 
+/// The fewest keys to ask for at once.
+const FEWEST_KEYS: usize = 50;
+
 /// The keys of one answer.
 #[derive(Debug, PartialEq, Eq)]
 struct Keys {
@@ -55,8 +58,9 @@ impl S3Store {
         let mut names = Vec::new();
         let mut after = page.after.as_ref().map(|name| name.as_str().to_owned());
         loop {
-            // What is no template's name is passed over, so there may be many answers to one page.
-            let max_keys = (wanted - names.len()).min(MAX_PAGE);
+            // What is no template's name is passed over, so there may be many answers to one page; a short
+            // page asks for some more keys than it needs, to need fewer of them.
+            let max_keys = (wanted - names.len()).clamp(FEWEST_KEYS, MAX_PAGE);
             let Keys { keys, more } = self.keys(&page.prefix, after.as_deref(), max_keys).await?;
             let last = keys.last().cloned();
             names.extend(keys.iter().filter_map(|key| TemplateName::parse(key).ok()));

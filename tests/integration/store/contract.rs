@@ -52,6 +52,7 @@ contract! {
     a_thousand_templates_are_listed;
     limits_and_cursors_are_checked;
     download_urls_have_a_bounded_life;
+    a_download_url_leads_to_the_bytes;
     large_and_empty_bytes_come_back;
     a_store_in_order_passes_its_check;
 }
@@ -257,6 +258,24 @@ async fn download_urls_have_a_bounded_life(store: &dyn TemplateStore) {
         let (DownloadUrl::Presigned { expires_at, .. } | DownloadUrl::SignedQuery { expires_at, .. }) = url;
         let life = expires_at.duration_since(Timestamp::now()).as_secs_f64();
         assert!((life - seconds as f64).abs() < 5.0, "{life} for {seconds}");
+    }
+}
+
+async fn a_download_url_leads_to_the_bytes(store: &dyn TemplateStore) {
+    for text in ["ml/a.ipynb", "été/a + b = (c) @d, e.ipynb"] {
+        put(store, text).await;
+        match store.download_url(&name(text), Duration::from_secs(60)).await.unwrap() {
+            DownloadUrl::Presigned { url, .. } => {
+                let answer = reqwest::get(&url).await.unwrap();
+                assert_eq!(answer.status(), 200, "{url}");
+                assert_eq!(answer.headers()["content-type"], "application/x-ipynb+json");
+                assert_eq!(answer.text().await.unwrap(), format!("bytes of {text}"));
+            }
+            DownloadUrl::SignedQuery { query, expires_at } => {
+                let (_, signature) = query.split_once("&signature=").unwrap();
+                store.verify_download(&name(text), expires_at.as_second(), signature).await.unwrap();
+            }
+        }
     }
 }
 

@@ -43,7 +43,7 @@ async fn other_objects_in_the_bucket_are_passed_over() {
         put(&store, text).await;
     }
     let bucket = server.bucket_folder("templates");
-    for number in 0..25 {
+    for number in 0..250 {
         fs::write(bucket.join(format!("ml/c{number}.txt")), "").unwrap();
     }
     fs::write(bucket.join("top.ipynb"), "").unwrap();
@@ -57,22 +57,21 @@ async fn other_objects_in_the_bucket_are_passed_over() {
 }
 
 #[tokio::test]
-async fn a_presigned_url_gives_the_bytes_to_anyone_until_it_ends() {
+async fn a_presigned_url_holds_for_its_template_and_time_only() {
     let server = S3Server::start().await;
     let store = S3Store::new(&server.config("templates")).unwrap();
-    for text in ["ml/a.ipynb", "été/a + b = (c) @d, e.ipynb"] {
-        put(&store, text).await;
-        let url = store.download_url(&name(text), Duration::from_secs(60)).await.unwrap();
-        let DownloadUrl::Presigned { url, .. } = url else { panic!("{url:?}") };
-        assert!(url.starts_with(&server.endpoint) && !url.contains(&server.secret_key), "{url}");
-        let answer = reqwest::get(&url).await.unwrap();
-        assert_eq!(answer.status(), 200, "{url}");
-        assert_eq!(answer.headers()["content-type"], "application/x-ipynb+json");
-        assert_eq!(answer.text().await.unwrap(), format!("bytes of {text}"));
-        let tampered = url.replace("X-Amz-Expires=60", "X-Amz-Expires=600");
+    put(&store, "ml/a.ipynb").await;
+    put(&store, "ml/b.ipynb").await;
+    let url = store.download_url(&name("ml/a.ipynb"), Duration::from_secs(60)).await.unwrap();
+    let DownloadUrl::Presigned { url, .. } = url else { panic!("{url:?}") };
+    assert!(url.starts_with(&server.endpoint) && !url.contains(&server.secret_key), "{url}");
+    for tampered in [
+        url.replace("X-Amz-Expires=60", "X-Amz-Expires=600"),
+        url.replace("a.ipynb", "b.ipynb"),
+        url.split('?').next().unwrap().to_owned(),
+    ] {
         assert_ne!(tampered, url);
-        assert_eq!(reqwest::get(&tampered).await.unwrap().status(), 403);
-        assert_eq!(reqwest::get(url.split('?').next().unwrap()).await.unwrap().status(), 403);
+        assert_eq!(reqwest::get(&tampered).await.unwrap().status(), 403, "{tampered}");
     }
     let error = store.verify_download(&name("ml/a.ipynb"), i64::MAX, "").await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Forbidden);
