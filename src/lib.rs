@@ -6,5 +6,6 @@ pub mod execution;
 pub mod kernel;
 pub mod notebook;
 pub mod queue;
+pub mod store;
 
 pub use error::{Error, ErrorKind, Result};

@@ -1,0 +1,270 @@
+//! Where the bucket is and who we are there.
+
+use std::fmt;
+use std::path::PathBuf;
+
+use minio::s3::creds::StaticProvider;
+use minio::s3::http::BaseUrl;
+use minio::s3::types::{BucketName, Region};
+use minio::s3::{MinioClient, MinioClientBuilder};
+
+use crate::error::{Error, Result};
+
+const DEFAULT_REGION: &str = "us-east-1";
+
+/// What is needed to use a bucket. `Debug` hides the secrets.
+#[derive(Clone, PartialEq, Eq)]
+pub struct S3Config {
+    /// The bucket; created when absent.
+    pub bucket: String,
+    /// `http://` or `https://`, host and port of the server; Amazon's own for the region when absent.
+    pub endpoint: Option<String>,
+    /// The endpoint to write into download URLs, when browsers reach the server by another name than we do.
+    pub public_endpoint: Option<String>,
+    /// The region, which most servers other than Amazon's ignore.
+    pub region: String,
+    /// The access key id.
+    pub access_key: String,
+    /// The secret access key.
+    pub secret_key: String,
+    /// The session token of temporary credentials.
+    pub session_token: Option<String>,
+    /// A PEM file with certificate authorities to trust beside the public ones.
+    pub ca_file: Option<PathBuf>,
+}
+
+impl S3Config {
+    /// Fills a configuration from the variables that AWS's and MinIO's own tools read; `variable` is
+    /// usually `|name| std::env::var(name).ok()`. Empty variables count as absent.
+    ///
+    /// | value | variables, the first that is set counts |
+    /// | --- | --- |
+    /// | credentials (pairs) | `AWS_ACCESS_KEY_ID` and `AWS_SECRET_ACCESS_KEY` (with `AWS_SESSION_TOKEN`); `MINIO_ACCESS_KEY` and `MINIO_SECRET_KEY`; `MINIO_ROOT_USER` and `MINIO_ROOT_PASSWORD` |
+    /// | endpoint | the argument, `AWS_ENDPOINT_URL_S3`, `AWS_ENDPOINT_URL`, `MINIO_ENDPOINT` |
+    /// | region | `AWS_REGION`, `AWS_DEFAULT_REGION`, else `us-east-1` |
+    /// | certificate authorities | `AWS_CA_BUNDLE` |
+    ///
+    /// # Errors
+    /// `BadInput` when there are no credentials or half of a pair; it names the variables.
+    pub fn from_variables(
+        bucket: impl Into<String>,
+        endpoint: Option<String>,
+        variable: impl Fn(&str) -> Option<String>,
+    ) -> Result<Self> {
+        let read = |name: &str| variable(name).filter(|value| !value.trim().is_empty());
+        let first = |names: &[&str]| names.iter().find_map(|name| read(name));
+        let mut credentials = None;
+        for (id, secret) in [
+            ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"),
+            ("MINIO_ACCESS_KEY", "MINIO_SECRET_KEY"),
+            ("MINIO_ROOT_USER", "MINIO_ROOT_PASSWORD"),
+        ] {
+            match (read(id), read(secret)) {
+                (Some(access_key), Some(secret_key)) => {
+                    let token = read("AWS_SESSION_TOKEN").filter(|_| id.starts_with("AWS"));
+                    credentials = Some((access_key, secret_key, token));
+                    break;
+                }
+                (None, None) => {}
+                (Some(_), None) => return Err(half(id, secret)),
+                (None, Some(_)) => return Err(half(secret, id)),
+            }
+        }
+        let Some((access_key, secret_key, session_token)) = credentials else {
+            return Err(Error::bad_input(
+                "the template store needs credentials: set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY \
+                 (or MINIO_ACCESS_KEY and MINIO_SECRET_KEY, or MINIO_ROOT_USER and MINIO_ROOT_PASSWORD)",
+            ));
+        };
+        Ok(Self {
+            bucket: bucket.into(),
+            endpoint: endpoint
+                .filter(|endpoint| !endpoint.trim().is_empty())
+                .or_else(|| first(&["AWS_ENDPOINT_URL_S3", "AWS_ENDPOINT_URL", "MINIO_ENDPOINT"])),
+            public_endpoint: None,
+            region: first(&["AWS_REGION", "AWS_DEFAULT_REGION"]).unwrap_or_else(|| DEFAULT_REGION.to_owned()),
+            access_key,
+            secret_key,
+            session_token,
+            ca_file: read("AWS_CA_BUNDLE").map(PathBuf::from),
+        })
+    }
+
+    pub(super) fn bucket_name(&self) -> Result<BucketName> {
+        BucketName::new_strict(&self.bucket).map_err(|error| {
+            Error::bad_input(format!(
+                "{:?} is no bucket name: 3 to 63 small letters, digits, dots and hyphens, with a letter or \
+                 digit at both ends",
+                self.bucket
+            ))
+            .with_source(error)
+        })
+    }
+
+    /// A client for the server's own endpoint.
+    pub(super) fn client(&self) -> Result<MinioClient> {
+        match &self.endpoint {
+            Some(endpoint) => self.client_at(endpoint),
+            None => {
+                let suffix = if self.region.starts_with("cn-") { ".cn" } else { "" };
+                self.client_at(&format!("https://s3.{}.amazonaws.com{suffix}", self.region))
+            }
+        }
+    }
+
+    /// A client which signs for another endpoint.
+    pub(super) fn client_at(&self, endpoint: &str) -> Result<MinioClient> {
+        let endpoint = endpoint.trim().trim_end_matches('/');
+        let has_scheme = endpoint.starts_with("http://") || endpoint.starts_with("https://");
+        // The text is not repeated: some people write a password into it.
+        let wrong = || {
+            Error::bad_input(
+                "the S3 endpoint must be http:// or https://, a host and perhaps a port, such as \
+                 http://127.0.0.1:9000, without user, path or query",
+            )
+        };
+        if !has_scheme || endpoint.contains('@') {
+            return Err(wrong());
+        }
+        let mut base_url: BaseUrl = endpoint.parse().map_err(|error| wrong().with_source(error))?;
+        if base_url.region.is_empty() {
+            base_url.region = Region::new(&self.region).map_err(|error| {
+                Error::bad_input(format!("{:?} is no region; correct AWS_REGION", self.region))
+                    .with_source(error)
+            })?;
+        }
+        let provider = StaticProvider::new(&self.access_key, &self.secret_key, self.session_token.as_deref());
+        MinioClientBuilder::new(base_url)
+            .provider(Some(provider))
+            .app_info(Some(("bindery".to_owned(), env!("CARGO_PKG_VERSION").to_owned())))
+            .ssl_cert_file(self.ca_file.as_deref())
+            .build()
+            .map_err(|error| {
+                let what = match self.ca_file {
+                    Some(_) => "cannot use the certificates that AWS_CA_BUNDLE names; it must be a PEM file",
+                    None => "cannot set up the connection to the template store",
+                };
+                Error::bad_input(what).with_source(error)
+            })
+    }
+}
+
+fn half(set: &str, missing: &str) -> Error {
+    Error::bad_input(format!("{set} is set but {missing} is not; the template store needs both"))
+}
+
+impl fmt::Debug for S3Config {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter
+            .debug_struct("S3Config")
+            .field("bucket", &self.bucket)
+            .field("endpoint", &self.endpoint)
+            .field("public_endpoint", &self.public_endpoint)
+            .field("region", &self.region)
+            .field("access_key", &self.access_key)
+            .field("secret_key", &"***")
+            .field("session_token", &self.session_token.as_ref().map(|_| "***"))
+            .field("ca_file", &self.ca_file)
+            .finish()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read(endpoint: Option<&str>, variables: &[(&str, &str)]) -> Result<S3Config> {
+        S3Config::from_variables("templates", endpoint.map(str::to_owned), |name| {
+            variables.iter().find(|(known, _)| *known == name).map(|(_, value)| (*value).to_owned())
+        })
+    }
+
+    const AWS: [(&str, &str); 2] = [("AWS_ACCESS_KEY_ID", "id"), ("AWS_SECRET_ACCESS_KEY", "hush")];
+
+    #[test]
+    fn the_variables_of_aws_and_of_minio_are_read() {
+        let aws =
+            read(None, &[AWS[0], AWS[1], ("AWS_SESSION_TOKEN", "tok"), ("AWS_REGION", "eu-west-1")]).unwrap();
+        assert_eq!(
+            (aws.access_key.as_str(), aws.secret_key.as_str(), aws.region.as_str()),
+            ("id", "hush", "eu-west-1")
+        );
+        assert_eq!((aws.session_token.as_deref(), aws.endpoint), (Some("tok"), None));
+        let minio = read(
+            None,
+            &[
+                ("MINIO_ROOT_USER", "root"),
+                ("MINIO_ROOT_PASSWORD", "hush"),
+                ("MINIO_ENDPOINT", "http://m:9000"),
+                ("AWS_SESSION_TOKEN", "of someone else"),
+                ("AWS_ACCESS_KEY_ID", " "),
+            ],
+        )
+        .unwrap();
+        assert_eq!((minio.access_key.as_str(), minio.session_token), ("root", None));
+        assert_eq!((minio.endpoint.as_deref(), minio.region.as_str()), (Some("http://m:9000"), "us-east-1"));
+    }
+
+    #[test]
+    fn the_nearest_endpoint_counts() {
+        let all = [
+            AWS[0],
+            AWS[1],
+            ("AWS_ENDPOINT_URL", "http://general"),
+            ("AWS_ENDPOINT_URL_S3", "http://s3"),
+            ("MINIO_ENDPOINT", "http://minio"),
+        ];
+        assert_eq!(read(Some("http://flag"), &all).unwrap().endpoint.as_deref(), Some("http://flag"));
+        assert_eq!(read(None, &all).unwrap().endpoint.as_deref(), Some("http://s3"));
+        assert_eq!(read(Some(""), &all[..3]).unwrap().endpoint.as_deref(), Some("http://general"));
+    }
+
+    #[test]
+    fn missing_credentials_are_named_once() {
+        let message = read(None, &[]).unwrap_err().to_string();
+        for name in ["AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "MINIO_ACCESS_KEY", "MINIO_ROOT_PASSWORD"]
+        {
+            assert!(message.contains(name), "{message}");
+        }
+        let message = read(None, &AWS[..1]).unwrap_err().to_string();
+        assert_eq!(
+            message,
+            "AWS_ACCESS_KEY_ID is set but AWS_SECRET_ACCESS_KEY is not; the template store needs both"
+        );
+    }
+
+    #[test]
+    fn secrets_are_not_printed() {
+        let config = read(Some("http://s3"), &[AWS[0], AWS[1], ("AWS_SESSION_TOKEN", "hush too")]).unwrap();
+        let text = format!("{config:?}");
+        assert!(!text.contains("hush") && text.contains("***"), "{text}");
+    }
+
+    #[test]
+    fn endpoints_that_cannot_be_are_refused_without_repeating_them() {
+        for endpoint in
+            ["s3.example.com:9000", "ftp://x", "http://", "http://u:hush@h", "http://h/path", "http://h?q=1"]
+        {
+            let config = read(Some(endpoint), &AWS).unwrap();
+            let message = config.client().map(|_| ()).unwrap_err().to_string();
+            assert!(message.starts_with("the S3 endpoint must be") && !message.contains("hush"), "{message}");
+        }
+        for endpoint in [
+            None,
+            Some("http://127.0.0.1:9000/"),
+            Some("https://[::1]:9000"),
+            Some("https://s3.amazonaws.com"),
+        ] {
+            read(endpoint, &AWS).unwrap().client().unwrap();
+        }
+    }
+
+    #[test]
+    fn bucket_names_are_checked_before_anything_is_sent() {
+        for bucket in ["", "ab", "Upper", "a_b", "../x", "a..b", "192.168.1.1"] {
+            let mut config = read(None, &AWS).unwrap();
+            config.bucket = bucket.to_owned();
+            assert!(config.bucket_name().unwrap_err().message().contains("is no bucket name"), "{bucket}");
+        }
+    }
+}

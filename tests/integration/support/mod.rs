@@ -1,0 +1,3 @@
+//! What the tests of several nouns need.
+
+pub mod s3;
