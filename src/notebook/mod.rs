@@ -5,8 +5,15 @@
 //! a notebook (validation, parameters, recording an execution) stands in a file of its own.
 
 mod cell;
+mod exact_json;
+pub mod inject;
+pub mod inspect;
 pub mod json;
+pub mod parameters;
+mod python_rules;
 pub mod record;
+pub mod translate;
+pub mod validate;
 
 use serde::Serialize;
 use serde::ser::{SerializeMap, Serializer};
@@ -15,6 +22,9 @@ use serde_json::{Map, Value};
 use crate::error::{Error, Result};
 pub(crate) use cell::object_entry;
 pub use cell::{Cell, CellType, join_lines, split_lines};
+pub use inspect::{Parameter, infer_parameters};
+pub use parameters::{ParameterValue, Parameters, parse_cli_value};
+pub use translate::Translator;
 
 /// A notebook of nbformat 4.
 #[derive(Debug, Clone, PartialEq)]
@@ -134,11 +144,12 @@ impl Notebook {
         self.metadata()?.get("kernelspec")?.get("name")?.as_str()
     }
 
-    /// The language: `metadata.kernelspec.language`, else `metadata.language_info.name` (papermill's order).
+    /// The language: `metadata.language_info.name`, else `metadata.kernelspec.language` (papermill's order,
+    /// `papermill/utils.py`, `nb_language`).
     pub fn language(&self) -> Option<&str> {
         let metadata = self.metadata()?;
         let of = |section: &str, field: &str| metadata.get(section)?.get(field)?.as_str();
-        of("kernelspec", "language").or_else(|| of("language_info", "name"))
+        of("language_info", "name").or_else(|| of("kernelspec", "language"))
     }
 
     /// A cell id for this notebook, from `random`, or `None` where the format has no ids (before 4.5).
