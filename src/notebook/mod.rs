@@ -41,6 +41,15 @@ impl Notebook {
     /// `NotANotebook` when the bytes are not JSON (with line and column) or JSON of another kind;
     /// `Invalid` when it is a notebook of a format that is not 4.x.
     pub fn parse(bytes: &[u8]) -> Result<Self> {
+        // Python's json module, and with it Jupyter, refuses these two as well.
+        if bytes.starts_with(b"\xef\xbb\xbf") {
+            return Err(Error::not_a_notebook(
+                "not a notebook: the file begins with a byte order mark: save it as UTF-8 without one",
+            ));
+        }
+        if bytes.starts_with(b"\xff\xfe") || bytes.starts_with(b"\xfe\xff") {
+            return Err(Error::not_a_notebook("not a notebook: the file is in UTF-16: save it as UTF-8"));
+        }
         let value: Value = serde_json::from_slice(bytes).map_err(|error| {
             Error::not_a_notebook(format!("not a notebook: the file is not valid JSON ({error})"))
         })?;

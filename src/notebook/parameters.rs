@@ -258,7 +258,8 @@ mod tests {
     fn integers_of_any_size_are_exact_when_the_text_is_known() {
         let digits = "-123456789012345678901234567890";
         let parameters =
-            from_text(&format!(r#"{{"big": {digits}, "inner": [1e30, 2, "3", {{"x": {digits}}}]}}"#)).unwrap();
+            from_text(&format!(r#"{{"big": {digits}, "inner": [1e30, 2, "3", {{"x": {digits}}}]}}"#))
+                .unwrap();
         let big = ParameterValue::BigInteger(digits.into());
         assert_eq!(parameters.get("big"), Some(&big));
         assert_eq!(

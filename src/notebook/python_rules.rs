@@ -42,6 +42,9 @@ const KEYWORDS: [&str; 36] = [
     "yield",
 ];
 
+/// Characters that Unicode 15.1 added to identifiers; to a Python with an older table they are a syntax error.
+const NEW_IN_UNICODE_15_1: [char; 4] = ['\u{200c}', '\u{200d}', '\u{30fb}', '\u{ff65}'];
+
 /// The first digit of each run of ten decimal digits in Unicode (general category Nd); ASCII's is first.
 const DECIMAL_ZEROS: [u32; 66] = [
     0x30, 0x660, 0x6f0, 0x7c0, 0x966, 0x9e6, 0xa66, 0xae6, 0xb66, 0xbe6, 0xc66, 0xce6, 0xd66, 0xde6, 0xe50,
@@ -61,7 +64,8 @@ pub(crate) fn identifier_fault(name: &str) -> Option<&'static str> {
     let is_identifier = |text: &str| {
         let mut characters = text.chars();
         characters.next().is_some_and(|first| first == '_' || unicode_ident::is_xid_start(first))
-            && characters.all(unicode_ident::is_xid_continue)
+            && characters
+                .all(|next| unicode_ident::is_xid_continue(next) && !NEW_IN_UNICODE_15_1.contains(&next))
     };
     (!is_identifier(name) || !is_identifier(&normalized)).then_some(
         "is not a name that Python accepts: use letters, digits and `_`, and no digit at the start",

@@ -1,7 +1,7 @@
 //! The tables: nbformat's `nbformat.v4.0.schema.json` to `nbformat.v4.5.schema.json`, which differ in a few
 //! fields (see each `since`), and the check for duplicate cell ids that nbformat makes beside them.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use serde_json::{Map, Value};
 
@@ -222,20 +222,15 @@ fn minor(checker: &mut Checker, place: Place<'_>, value: &Value) {
 }
 
 fn orig_nbformat(checker: &mut Checker, place: Place<'_>, value: &Value) {
-    if !is_integer_from(value, 1.0) {
+    if value.as_u64().is_none_or(|number| number < 1) {
         checker.wrong(place, value, "an integer of 1 or more");
     }
 }
 
 fn execution_count(checker: &mut Checker, place: Place<'_>, value: &Value) {
-    if !value.is_null() && !is_integer_from(value, 0.0) {
+    if !value.is_null() && !value.is_u64() {
         checker.wrong(place, value, "an integer of 0 or more or null");
     }
-}
-
-/// Whether it is a whole number of at least `minimum`; nbformat takes `1.0` for one too.
-fn is_integer_from(value: &Value, minimum: f64) -> bool {
-    value.as_f64().is_some_and(|number| number.fract() == 0.0 && number >= minimum)
 }
 
 fn scrolled(checker: &mut Checker, place: Place<'_>, value: &Value) {
@@ -268,7 +263,7 @@ fn cell_name(checker: &mut Checker, place: Place<'_>, value: &Value) {
 }
 
 fn tags(checker: &mut Checker, place: Place<'_>, value: &Value) {
-    let mut seen = std::collections::HashSet::new();
+    let mut seen = HashSet::new();
     for (index, tag) in checker.list(place, value).into_iter().flatten().enumerate() {
         let place = Place::Item(&place, index);
         match tag.as_str() {

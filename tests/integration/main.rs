@@ -1,0 +1,7 @@
+//! The integration tests: one binary, a module per noun.
+#![expect(
+    clippy::unwrap_used,
+    reason = "a test that cannot go on must fail, and helpers belong to the tests"
+)]
+
+mod notebook;
