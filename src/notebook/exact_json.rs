@@ -10,16 +10,13 @@ use serde::Deserialize;
 use serde::de::{Deserializer, MapAccess, Visitor};
 use serde_json::value::RawValue;
 
-use super::parameters::ParameterValue;
+use super::value::ParameterValue;
 
-/// The value that `json` spells, or `None` when it is not JSON or nested too deep for `serde_json`.
-pub(super) fn parse(json: &RawValue) -> Option<ParameterValue> {
-    // Each level is parsed anew from its own text, so the depth that serde_json refuses is checked up front.
-    serde_json::from_str::<serde_json::Value>(json.get()).ok()?;
-    parse_text(json.get())
-}
-
-fn parse_text(text: &str) -> Option<ParameterValue> {
+/// The value that `text` spells, or `None` when it is not JSON.
+///
+/// Each level is parsed anew from its own text: for text that `serde_json` has accepted as a whole, and so of
+/// no more than its 128 levels.
+pub(super) fn parse(text: &str) -> Option<ParameterValue> {
     let text = text.trim();
     match text.as_bytes().first()? {
         b'{' => {
@@ -27,7 +24,7 @@ fn parse_text(text: &str) -> Option<ParameterValue> {
             let mut places = HashMap::with_capacity(entries.len());
             let mut dict: Vec<(String, ParameterValue)> = Vec::with_capacity(entries.len());
             for (key, value) in entries {
-                let value = parse_text(value.get())?;
+                let value = parse(value.get())?;
                 // A key given twice: the last value counts, in the first one's place, as in Python.
                 let place = *places.entry(key.clone()).or_insert(dict.len());
                 match dict.get_mut(place) {
@@ -41,7 +38,7 @@ fn parse_text(text: &str) -> Option<ParameterValue> {
             let values: Vec<&RawValue> = serde_json::from_str(text).ok()?;
             values
                 .into_iter()
-                .map(|value| parse_text(value.get()))
+                .map(|value| parse(value.get()))
                 .collect::<Option<_>>()
                 .map(ParameterValue::List)
         }

@@ -1,6 +1,7 @@
 //! The notebook: a thin type over order-preserving JSON.
 //!
-//! What Bindery does not change it keeps: unknown fields, key order, the spelling of everything. Pure: no
+//! What Bindery does not change it keeps: unknown fields, key order, the spelling of everything (but of
+//! integers beyond 64 bits, which become floats, as they do in every browser). Pure: no
 //! I/O and no async here. Submodules: [`json`] writes the format, [`Cell`] is one cell, and what is done to
 //! a notebook (validation, parameters, recording an execution) stands in a file of its own.
 
@@ -14,6 +15,7 @@ mod python_rules;
 pub mod record;
 pub mod translate;
 pub mod validate;
+mod value;
 
 use serde::Serialize;
 use serde::ser::{SerializeMap, Serializer};
@@ -23,8 +25,9 @@ use crate::error::{Error, Result};
 pub(crate) use cell::object_entry;
 pub use cell::{Cell, CellType, join_lines, split_lines};
 pub use inspect::{Parameter, infer_parameters};
-pub use parameters::{ParameterValue, Parameters, parse_cli_value};
+pub use parameters::Parameters;
 pub use translate::Translator;
+pub use value::{ParameterValue, parse_cli_value};
 
 /// A notebook of nbformat 4.
 #[derive(Debug, Clone, PartialEq)]
@@ -51,7 +54,13 @@ impl Notebook {
             return Err(Error::not_a_notebook("not a notebook: the file is in UTF-16: save it as UTF-8"));
         }
         let value: Value = serde_json::from_slice(bytes).map_err(|error| {
-            Error::not_a_notebook(format!("not a notebook: the file is not valid JSON ({error})"))
+            // Python writes them all the same, papermill for one, and no editor opens the notebook then.
+            let hint = if has_bare_float_word(bytes, error.line(), error.column()) {
+                ": NaN and Infinity are not JSON: put null or a string in their place"
+            } else {
+                ""
+            };
+            Error::not_a_notebook(format!("not a notebook: the file is not valid JSON ({error}){hint}"))
         })?;
         Self::from_value(value)
     }
@@ -165,6 +174,13 @@ impl Notebook {
     pub fn cell_id(&self, random: impl FnOnce() -> String) -> Option<String> {
         (self.minor() >= 5).then(random)
     }
+}
+
+/// Whether a bare `NaN` or `Infinity` stands where the JSON went wrong (line and column from 1, in bytes).
+fn has_bare_float_word(bytes: &[u8], line: usize, column: usize) -> bool {
+    let Some(line) = bytes.split(|byte| *byte == b'\n').nth(line.saturating_sub(1)) else { return false };
+    let around = &line[column.saturating_sub(2).min(line.len())..(column + 8).min(line.len())];
+    ["NaN", "Infinity"].iter().any(|word| around.windows(word.len()).any(|at| at == word.as_bytes()))
 }
 
 impl Serialize for Notebook {

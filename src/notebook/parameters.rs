@@ -1,99 +1,21 @@
 //! Parameters: what a caller binds before a run, name by name, in the order given.
 //!
 //! A [`Parameters`] that exists holds only names that Python can assign to, each once; whoever has one need
-//! not check again. Values stay exact: integers of any size, NaN and the infinities, strings of any text.
+//! not check again.
 
 use std::collections::HashSet;
+use std::fmt;
 
 use serde_json::value::RawValue;
-use serde_json::{Map, Number, Value};
+use serde_json::{Map, Value};
 
-use super::exact_json;
-use super::python_rules::{identifier_fault, normalized_name, parse_float, parse_int};
+use super::python_rules::{identifier_fault, normalized_name};
+use super::value::ParameterValue;
+use super::{exact_json, validate::MAX_FAULTS};
 use crate::error::{Error, Result};
 
-/// One value, of the types that JSON, YAML and Python share.
-#[derive(Debug, Clone, PartialEq)]
-pub enum ParameterValue {
-    /// `null`, `None`.
-    Null,
-    /// A truth value.
-    Bool(bool),
-    /// An integer of 64 bits.
-    Integer(i64),
-    /// An integer beyond 64 bits: decimal digits, `-` before them or not, no leading zero.
-    BigInteger(String),
-    /// A float; NaN and the infinities are values like any other.
-    Float(f64),
-    /// A text.
-    String(String),
-    /// A list.
-    List(Vec<ParameterValue>),
-    /// A dictionary in the order given, each key once.
-    Dict(Vec<(String, ParameterValue)>),
-}
-
-impl ParameterValue {
-    /// The value of an integer literal: an optional `-` and decimal digits without a leading zero.
-    pub(super) fn integer(digits: String) -> Self {
-        digits.parse().map_or(Self::BigInteger(digits), Self::Integer)
-    }
-
-    /// The value as JSON, for metadata and the database.
-    ///
-    /// JSON has no NaN and no infinities. Papermill writes them bare, and the notebook is then no JSON any
-    /// more and opens in no editor; here they become the strings `"NaN"`, `"Infinity"` and `"-Infinity"`.
-    /// An integer beyond 64 bits becomes a string of its digits, for the same reader's sake.
-    pub fn to_json(&self) -> Value {
-        match self {
-            Self::Null => Value::Null,
-            Self::Bool(value) => Value::Bool(*value),
-            Self::Integer(value) => Value::from(*value),
-            Self::BigInteger(digits) => {
-                digits.parse::<u64>().map_or_else(|_| Value::from(digits.as_str()), Value::from)
-            }
-            Self::Float(value) => Number::from_f64(*value).map_or_else(
-                || {
-                    Value::from(match value {
-                        value if value.is_nan() => "NaN",
-                        value if value.is_sign_negative() => "-Infinity",
-                        _ => "Infinity",
-                    })
-                },
-                Value::Number,
-            ),
-            Self::String(text) => Value::from(text.as_str()),
-            Self::List(values) => values.iter().map(Self::to_json).collect(),
-            Self::Dict(entries) => entries
-                .iter()
-                .map(|(key, value)| (key.clone(), value.to_json()))
-                .collect::<Map<_, _>>()
-                .into(),
-        }
-    }
-}
-
-impl From<&Value> for ParameterValue {
-    fn from(value: &Value) -> Self {
-        match value {
-            Value::Null => Self::Null,
-            Value::Bool(value) => Self::Bool(*value),
-            Value::Number(number) => match (number.as_i64(), number.as_u64()) {
-                (Some(value), _) => Self::Integer(value),
-                (None, Some(value)) => Self::BigInteger(value.to_string()),
-                (None, None) => Self::Float(number.as_f64().unwrap_or(f64::NAN)),
-            },
-            Value::String(text) => Self::String(text.clone()),
-            Value::Array(values) => Self::List(values.iter().map(Self::from).collect()),
-            Value::Object(entries) => {
-                Self::Dict(entries.iter().map(|(key, value)| (key.clone(), Self::from(value))).collect())
-            }
-        }
-    }
-}
-
 /// Parameters in the order given, their names checked.
-#[derive(Debug, Clone, Default, PartialEq)]
+#[derive(Clone, Default, PartialEq)]
 pub struct Parameters(Vec<(String, ParameterValue)>);
 
 impl Parameters {
@@ -126,11 +48,15 @@ impl Parameters {
     /// Takes parameters from the text of a JSON object, integers of any size exact.
     ///
     /// # Errors
-    /// As [`Parameters::from_json`].
+    /// As [`Parameters::from_json`], and `Invalid` for a float beyond range or nesting beyond 128 levels.
     pub fn from_json_text(json: &RawValue) -> Result<Self> {
-        match exact_json::parse(json) {
+        let value: Value = serde_json::from_str(json.get()).map_err(|error| {
+            let told = format!("parameters cannot be read ({error}): use values that JSON can hold");
+            Error::invalid(told).with_field("parameters", error.to_string())
+        })?;
+        match exact_json::parse(json.get()) {
             Some(ParameterValue::Dict(entries)) => Self::from_entries(entries),
-            _ => Self::from_json(&serde_json::from_str(json.get()).unwrap_or(Value::Null)),
+            _ => Self::from_json(&value),
         }
     }
 
@@ -145,6 +71,7 @@ impl Parameters {
                     .then_some("is the same name to Python as another parameter: give one of them")
             });
             match fault {
+                Some(_) if faults.len() == MAX_FAULTS => break,
                 Some(fault) => faults.extend_from_slice(fault_of_name(&name, fault).fields()),
                 None => parameters.0.push((name, value)),
             }
@@ -201,8 +128,16 @@ impl Parameters {
     }
 }
 
+/// Names only: a value may be a secret.
+impl fmt::Debug for Parameters {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str("Parameters")?;
+        formatter.debug_set().entries(self.iter().map(|(name, _)| name)).finish()
+    }
+}
+
 /// Whether Python takes both for one name.
-pub(super) fn same_name(left: &str, right: &str) -> bool {
+fn same_name(left: &str, right: &str) -> bool {
     left == right
         || (!(left.is_ascii() && right.is_ascii()) && normalized_name(left) == normalized_name(right))
 }
@@ -217,22 +152,6 @@ fn fault_of_name(name: &str, fault: &str) -> Error {
 fn not_an_object(got: &str) -> Error {
     Error::invalid(format!("parameters must be a JSON object of names and values, not {got}"))
         .with_field("parameters", "must be an object")
-}
-
-/// A value from the command line, where everything is text: `True`, `False` and `None`, then what Python's
-/// `int` takes, then what its `float` takes (`nan`, `inf` and `1_000.5` too), else the text itself.
-///
-/// Papermill's rule for `-p` (`papermill/cli.py`, `_resolve_type`).
-pub fn parse_cli_value(text: &str) -> ParameterValue {
-    match text {
-        "True" => ParameterValue::Bool(true),
-        "False" => ParameterValue::Bool(false),
-        "None" => ParameterValue::Null,
-        _ => parse_int(text)
-            .map(ParameterValue::integer)
-            .or_else(|| parse_float(text).map(ParameterValue::Float))
-            .unwrap_or_else(|| ParameterValue::String(text.to_owned())),
-    }
 }
 
 #[cfg(test)]
@@ -275,16 +194,6 @@ mod tests {
     }
 
     #[test]
-    fn what_json_lacks_becomes_a_string() {
-        let check = |value: f64, expected: &str| {
-            assert_eq!(ParameterValue::Float(value).to_json(), expected);
-        };
-        check(f64::NAN, "NaN");
-        check(f64::INFINITY, "Infinity");
-        check(f64::NEG_INFINITY, "-Infinity");
-    }
-
-    #[test]
     fn only_an_object_is_taken() {
         let check = |json: Value, got: &str| {
             let expected = format!("parameters must be a JSON object of names and values, not {got}");
@@ -296,6 +205,21 @@ mod tests {
         check(json!(1), "a number");
         check(json!(true), "a truth value");
         check(json!(null), "null");
+    }
+
+    #[test]
+    fn what_serde_json_cannot_hold_is_refused_by_its_own_name() {
+        let check = |text: &str, told: &str| {
+            let error = from_text(text).unwrap_err();
+            assert!(error.message().contains(told), "{error}");
+        };
+        check(r#"{"a": 1e999}"#, "number out of range at line 1 column 11");
+    }
+
+    #[test]
+    fn values_stay_out_of_debug_output() {
+        let parameters = Parameters::from_json(&json!({"token": "hunter2", "n": 1})).unwrap();
+        assert_eq!(format!("{parameters:?}"), r#"Parameters{"token", "n"}"#);
     }
 
     #[test]

@@ -295,6 +295,12 @@ def error_markers():
         yield {"execution_count": count, "cells": cells}
 
 
+def real_validity():
+    notebooks = {path.relative_to(TESTS / "notebooks").as_posix(): path for path in (TESTS / "notebooks").rglob("*.ipynb")}
+    for name, path in sorted(notebooks.items()):
+        yield {"notebook": name, "valid": verdict(json.loads(path.read_bytes())) == "1"}
+
+
 def main():
     OUT.mkdir(parents=True, exist_ok=True)
     write("literals.json", literals())
@@ -304,6 +310,7 @@ def main():
     write("inspection.json", inspected)
     write("injection.json", list(injection()))
     write("error_markers.json", list(error_markers()))
+    write("real_validity.json", list(real_validity()))
     write("validation.json", list(validation()))
 
 

@@ -8,9 +8,10 @@ use regex::Regex;
 
 use crate::notebook::inspect::Parameter;
 use crate::notebook::json::python_float;
-use crate::notebook::parameters::{ParameterValue, Parameters};
+use crate::notebook::parameters::Parameters;
 use crate::notebook::python_rules::strip;
 use crate::notebook::split_lines;
+use crate::notebook::value::ParameterValue;
 
 /// The cell: the comment, then one assignment per line.
 pub(super) fn codify(parameters: &Parameters, comment: &str) -> String {

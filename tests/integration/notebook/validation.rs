@@ -3,7 +3,7 @@
 use bindery::notebook::Notebook;
 use serde_json::Value;
 
-use super::fixture;
+use super::{fixture, real_notebooks};
 
 struct Tally {
     checked: usize,
@@ -79,4 +79,16 @@ fn verdicts_are_nbformats() {
 
 fn escaped(key: &Value) -> String {
     key.as_str().map_or_else(|| key.to_string(), |key| key.replace('/', "~1"))
+}
+
+#[test]
+fn verdicts_on_real_notebooks_are_nbformats() {
+    let rows = fixture("real_validity.json");
+    let notebooks = real_notebooks();
+    assert_eq!(rows.len(), notebooks.len());
+    for (row, (name, bytes)) in rows.iter().zip(notebooks) {
+        assert_eq!(row["notebook"], name);
+        let result = Notebook::parse(&bytes).and_then(|notebook| notebook.validate());
+        assert_eq!(result.is_ok(), row["valid"].as_bool().unwrap(), "{name}: {result:?}");
+    }
 }
