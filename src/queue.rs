@@ -14,6 +14,7 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use apalis_core::backend::{Backend, BackendConfig};
+use apalis_core::error::WorkerError;
 use apalis_core::task::Task;
 use apalis_core::worker::builder::WorkerBuilder;
 use apalis_core::worker::context::WorkerContext;
@@ -64,7 +65,8 @@ where
     let places = Arc::new(Semaphore::new(concurrency));
     let handle = Arc::new(handle);
     let jobs = claimed_jobs(claim, wakeup, shutdown.clone(), Arc::clone(&places));
-    let backend = ClaimBackend { jobs: jobs.boxed() };
+    let ended = CancellationToken::new();
+    let backend = ClaimBackend { jobs: jobs.boxed(), ended: ended.clone() };
     let worker = WorkerBuilder::new(name).backend(backend).build(move |job: Claim<J>| {
         let handle = Arc::clone(&handle);
         async move {
@@ -80,8 +82,14 @@ where
             Ok::<(), Infallible>(())
         }
     });
-    worker.run().await.map_err(|error| Error::internal("the worker stopped").with_source(error))?;
-    // apalis ends with its stream; the jobs in hand may not have.
+    // apalis must be told to stop, and stops asking for jobs at once: told before the claims have ended, it
+    // would drop one that the database has granted already.
+    let stop = async move {
+        ended.cancelled().await;
+        Ok::<(), WorkerError>(())
+    };
+    worker.run_until(stop).await.map_err(|error| Error::internal("the worker stopped").with_source(error))?;
+    // The jobs in hand hold their places until they are done.
     let _all = places.acquire_many(u32::try_from(concurrency).unwrap_or(u32::MAX)).await;
     Ok(())
 }
@@ -141,6 +149,8 @@ where
 /// business of apalis here: the engine keeps the lease of each execution itself.
 struct ClaimBackend<J> {
     jobs: BoxStream<'static, Claim<J>>,
+    /// Cancelled when there will be no more jobs.
+    ended: CancellationToken,
 }
 
 impl<J> Backend for ClaimBackend<J> {
@@ -156,7 +166,11 @@ impl<J> Backend for ClaimBackend<J> {
         context: &mut Context<'_>,
         _: &WorkerContext,
     ) -> Poll<Option<Result<Self::Task, Infallible>>> {
-        Pin::new(&mut self.jobs).poll_next(context).map(|job| job.map(|job| Ok(Task::new(job))))
+        let polled = Pin::new(&mut self.jobs).poll_next(context);
+        if matches!(polled, Poll::Ready(None)) {
+            self.ended.cancel();
+        }
+        polled.map(|job| job.map(|job| Ok(Task::new(job))))
     }
 
     fn poll_close(&mut self, _: &mut Context<'_>, _: &WorkerContext) -> Poll<Result<(), Infallible>> {

@@ -1,12 +1,21 @@
 //! The notebook: a thin type over order-preserving JSON.
 //!
-//! What Bindery does not change it keeps: unknown fields, key order, the spelling of everything. Pure: no
+//! What Bindery does not change it keeps: unknown fields, key order, the spelling of everything (but of
+//! integers beyond 64 bits, which become floats, as they do in every browser). Pure: no
 //! I/O and no async here. Submodules: [`json`] writes the format, [`Cell`] is one cell, and what is done to
 //! a notebook (validation, parameters, recording an execution) stands in a file of its own.
 
 mod cell;
+mod exact_json;
+pub mod inject;
+pub mod inspect;
 pub mod json;
+pub mod parameters;
+mod python_rules;
 pub mod record;
+pub mod translate;
+pub mod validate;
+mod value;
 
 use serde::Serialize;
 use serde::ser::{SerializeMap, Serializer};
@@ -15,6 +24,10 @@ use serde_json::{Map, Value};
 use crate::error::{Error, Result};
 pub(crate) use cell::object_entry;
 pub use cell::{Cell, CellType, join_lines, split_lines};
+pub use inspect::{Parameter, infer_parameters};
+pub use parameters::Parameters;
+pub use translate::Translator;
+pub use value::{ParameterValue, parse_cli_value};
 
 /// A notebook of nbformat 4.
 #[derive(Debug, Clone, PartialEq)]
@@ -31,8 +44,23 @@ impl Notebook {
     /// `NotANotebook` when the bytes are not JSON (with line and column) or JSON of another kind;
     /// `Invalid` when it is a notebook of a format that is not 4.x.
     pub fn parse(bytes: &[u8]) -> Result<Self> {
+        // Python's json module, and with it Jupyter, refuses these two as well.
+        if bytes.starts_with(b"\xef\xbb\xbf") {
+            return Err(Error::not_a_notebook(
+                "not a notebook: the file begins with a byte order mark: save it as UTF-8 without one",
+            ));
+        }
+        if bytes.starts_with(b"\xff\xfe") || bytes.starts_with(b"\xfe\xff") {
+            return Err(Error::not_a_notebook("not a notebook: the file is in UTF-16: save it as UTF-8"));
+        }
         let value: Value = serde_json::from_slice(bytes).map_err(|error| {
-            Error::not_a_notebook(format!("not a notebook: the file is not valid JSON ({error})"))
+            // Python writes them all the same, papermill for one, and no editor opens the notebook then.
+            let hint = if has_bare_float_word(bytes, error.line(), error.column()) {
+                ": NaN and Infinity are not JSON: put null or a string in their place"
+            } else {
+                ""
+            };
+            Error::not_a_notebook(format!("not a notebook: the file is not valid JSON ({error}){hint}"))
         })?;
         Self::from_value(value)
     }
@@ -134,17 +162,25 @@ impl Notebook {
         self.metadata()?.get("kernelspec")?.get("name")?.as_str()
     }
 
-    /// The language: `metadata.kernelspec.language`, else `metadata.language_info.name` (papermill's order).
+    /// The language: `metadata.language_info.name`, else `metadata.kernelspec.language` (papermill's order,
+    /// `papermill/utils.py`, `nb_language`).
     pub fn language(&self) -> Option<&str> {
         let metadata = self.metadata()?;
         let of = |section: &str, field: &str| metadata.get(section)?.get(field)?.as_str();
-        of("kernelspec", "language").or_else(|| of("language_info", "name"))
+        of("language_info", "name").or_else(|| of("kernelspec", "language"))
     }
 
     /// A cell id for this notebook, from `random`, or `None` where the format has no ids (before 4.5).
     pub fn cell_id(&self, random: impl FnOnce() -> String) -> Option<String> {
         (self.minor() >= 5).then(random)
     }
+}
+
+/// Whether a bare `NaN` or `Infinity` stands where the JSON went wrong (line and column from 1, in bytes).
+fn has_bare_float_word(bytes: &[u8], line: usize, column: usize) -> bool {
+    let Some(line) = bytes.split(|byte| *byte == b'\n').nth(line.saturating_sub(1)) else { return false };
+    let around = &line[column.saturating_sub(2).min(line.len())..(column + 8).min(line.len())];
+    ["NaN", "Infinity"].iter().any(|word| around.windows(word.len()).any(|at| at == word.as_bytes()))
 }
 
 impl Serialize for Notebook {

@@ -1,6 +1,10 @@
 //! The integration tests: one binary, one module per noun.
 
-#![expect(clippy::unwrap_used, reason = "a test that fails panics")]
+#![expect(
+    clippy::unwrap_used,
+    reason = "a test that cannot go on must fail, and helpers belong to the tests"
+)]
 
+mod notebook;
 mod store;
 mod support;
