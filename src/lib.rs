@@ -1,5 +1,6 @@
 //! Bindery runs parameterised Jupyter notebooks as production jobs.
 
+pub mod config;
 pub mod db;
 pub mod error;
 pub mod execution;

@@ -66,7 +66,7 @@ where
     let handle = Arc::new(handle);
     let jobs = claimed_jobs(claim, wakeup, shutdown.clone(), Arc::clone(&places));
     let ended = CancellationToken::new();
-    let backend = ClaimBackend { jobs: jobs.boxed(), ended: ended.clone() };
+    let backend = ClaimBackend { jobs: jobs.fuse().boxed(), ended: ended.clone() };
     let worker = WorkerBuilder::new(name).backend(backend).build(move |job: Claim<J>| {
         let handle = Arc::clone(&handle);
         async move {

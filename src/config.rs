@@ -1,0 +1,548 @@
+//! Configuration: flags, then `BINDERY_*` environment variables, then `bindery.toml`, then defaults.
+//!
+//! [`Settings`] is what may be said, in any of the three places under the same names; [`Config`] is what it
+//! means, with every default filled in and every path absolute.
+
+use std::fmt::{self, Write as _};
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use clap::{Args, CommandFactory, FromArgMatches};
+use serde::Deserialize;
+
+use crate::error::{Error, Result};
+use crate::execution::Limits;
+
+/// The configuration file that is read when no other is named.
+pub const CONFIG_FILE: &str = "bindery.toml";
+
+macro_rules! settings {
+    ($(#[$meta:meta])* $name:ident { $($(#[$field_meta:meta])* $field:ident: $type:ty = $env:literal,)* }) => {
+        $(#[$meta])*
+        #[derive(Debug, Clone, Default, Args, Deserialize)]
+        #[serde(default, rename_all = "kebab-case")]
+        pub struct $name {
+            $($(#[$field_meta])* #[arg(long, env = $env, hide_env_values = true)] pub $field: Option<$type>,)*
+        }
+
+        impl $name {
+            /// What is said here, and where nothing is said, what `other` says.
+            fn or(self, other: Self) -> Self {
+                Self { $($field: self.$field.or(other.$field),)* }
+            }
+        }
+    };
+}
+
+settings! {
+    /// Where Bindery keeps what it owns.
+    DataSettings {
+        /// Folder for the database, kernel environments, journals, and by default templates and notebooks
+        /// [default: ./bindery-data]
+        #[arg(value_name = "DIR")]
+        data_dir: PathBuf = "BINDERY_DATA_DIR",
+    }
+}
+
+settings! {
+    /// The template store.
+    StoreSettings {
+        /// Template store: a folder, or `s3://BUCKET` [default: the folder `templates` in the data dir]
+        #[arg(value_name = "DIR|s3://BUCKET")]
+        template_store: String = "BINDERY_TEMPLATE_STORE",
+        /// Address of the S3 or MinIO server, such as http://127.0.0.1:9000 [default: AWS]
+        #[arg(value_name = "URL")]
+        s3_endpoint: String = "BINDERY_S3_ENDPOINT",
+        /// Address of the same server as clients see it, for download links [default: --s3-endpoint]
+        #[arg(value_name = "URL")]
+        s3_public_endpoint: String = "BINDERY_S3_PUBLIC_ENDPOINT",
+        /// Largest notebook that is accepted, such as 50MB [default: 50MB]
+        #[arg(value_name = "SIZE")]
+        max_notebook_size: ByteSize = "BINDERY_MAX_NOTEBOOK_SIZE",
+    }
+}
+
+settings! {
+    /// The service: database, notebooks, workers, and the systems beside it.
+    ServiceSettings {
+        /// Address to listen on; port 0 takes a free one [default: 127.0.0.1:8002]
+        #[arg(value_name = "HOST:PORT")]
+        listen: SocketAddr = "BINDERY_LISTEN",
+        /// Database [default: sqlite:DATA_DIR/bindery.db]
+        #[arg(value_name = "URL")]
+        database_url: String = "BINDERY_DATABASE_URL",
+        /// The only tree in which the service reads and writes user notebooks
+        /// [default: the folder `notebooks` in the data dir]
+        #[arg(value_name = "DIR")]
+        notebooks_root: PathBuf = "BINDERY_NOTEBOOKS_ROOT",
+        /// Executions at the same time [default: the number of processors]
+        #[arg(value_name = "N")]
+        workers: usize = "BINDERY_WORKERS",
+        /// Address of the users' Jupyter, for `notebook_url` [default: http://127.0.0.1:8000]
+        #[arg(value_name = "URL")]
+        jupyter_base_url: String = "BINDERY_JUPYTER_BASE_URL",
+        /// How `notebook_url` is made; `{base}`, `{username}` and `{path}` are filled in
+        /// [default: {base}/user/{username}/lab/tree/{path}]
+        #[arg(value_name = "TEMPLATE")]
+        jupyter_url_template: String = "BINDERY_JUPYTER_URL_TEMPLATE",
+        /// MLflow tracking server; without it nothing is recorded in MLflow
+        #[arg(value_name = "URL")]
+        mlflow_tracking_uri: String = "BINDERY_MLFLOW_TRACKING_URI",
+        /// How long running executions may go on after a request to stop, such as 30s [default: 30s]
+        #[arg(value_name = "TIME")]
+        shutdown_grace: Seconds = "BINDERY_SHUTDOWN_GRACE",
+    }
+}
+
+settings! {
+    /// Limits of an execution that names none itself.
+    LimitSettings {
+        /// How long a kernel may take to answer for the first time [default: 60s]
+        #[arg(value_name = "TIME")]
+        start_timeout: Seconds = "BINDERY_START_TIMEOUT",
+        /// How long one cell may take [default: no limit]
+        #[arg(value_name = "TIME")]
+        cell_timeout: Seconds = "BINDERY_CELL_TIMEOUT",
+        /// How long a whole run may take [default: no limit]
+        #[arg(value_name = "TIME")]
+        execution_timeout: Seconds = "BINDERY_EXECUTION_TIMEOUT",
+    }
+}
+
+/// Everything that may be configured, as said in one place.
+#[derive(Debug, Clone, Default, Args)]
+pub struct Settings {
+    /// Configuration file [default: bindery.toml where it exists]
+    #[arg(long, env = "BINDERY_CONFIG", value_name = "FILE")]
+    pub config: Option<PathBuf>,
+    /// See [`DataSettings`].
+    #[command(flatten)]
+    pub data: DataSettings,
+    /// See [`StoreSettings`].
+    #[command(flatten)]
+    pub store: StoreSettings,
+    /// See [`ServiceSettings`].
+    #[command(flatten)]
+    pub service: ServiceSettings,
+    /// See [`LimitSettings`].
+    #[command(flatten)]
+    pub limits: LimitSettings,
+}
+
+/// The settings of a command that needs no more than to know where Bindery's own data are.
+#[derive(Debug, Clone, Default, Args)]
+pub struct LocalSettings {
+    /// Configuration file [default: bindery.toml where it exists]
+    #[arg(long, env = "BINDERY_CONFIG", value_name = "FILE")]
+    pub config: Option<PathBuf>,
+    /// See [`DataSettings`].
+    #[command(flatten)]
+    pub data: DataSettings,
+}
+
+impl From<LocalSettings> for Settings {
+    fn from(LocalSettings { config, data }: LocalSettings) -> Self {
+        // What the environment says counts for such a command, too.
+        let environment = from_environment();
+        Self { config, data, ..environment }
+    }
+}
+
+fn from_environment() -> Settings {
+    #[derive(clap::Parser)]
+    struct OnlyEnvironment {
+        #[command(flatten)]
+        settings: Settings,
+    }
+    let matches = OnlyEnvironment::command().try_get_matches_from(["bindery"]);
+    matches
+        .and_then(|matches| OnlyEnvironment::from_arg_matches(&matches))
+        .map(|parsed| parsed.settings)
+        .unwrap_or_default()
+}
+
+/// What is in force.
+#[derive(Debug, Clone)]
+pub struct Config {
+    /// See [`ServiceSettings::listen`].
+    pub listen: SocketAddr,
+    /// Absolute.
+    pub data_dir: PathBuf,
+    /// `sqlite:PATH`.
+    pub database_url: String,
+    /// Where templates are.
+    pub template_store: TemplateStoreConfig,
+    /// Absolute.
+    pub notebooks_root: PathBuf,
+    /// Executions at the same time.
+    pub workers: usize,
+    /// Without a slash at the end.
+    pub jupyter_base_url: String,
+    /// See [`ServiceSettings::jupyter_url_template`].
+    pub jupyter_url_template: String,
+    /// MLflow's address.
+    pub mlflow_tracking_uri: Option<String>,
+    /// Bytes.
+    pub max_notebook_size: u64,
+    /// See [`ServiceSettings::shutdown_grace`].
+    pub shutdown_grace: Duration,
+    /// Limits of an execution that names none itself.
+    pub limits: Limits,
+}
+
+/// Where templates are.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum TemplateStoreConfig {
+    /// A folder; absolute.
+    Folder(PathBuf),
+    /// A bucket. Credentials come from the usual variables and are never part of the configuration.
+    S3 {
+        /// Its name.
+        bucket: String,
+        /// The server, when it is not AWS.
+        endpoint: Option<String>,
+        /// The server as clients see it.
+        public_endpoint: Option<String>,
+    },
+}
+
+impl Config {
+    /// Fills what the flags and the environment leave open from the configuration file and the defaults.
+    ///
+    /// # Errors
+    /// `BadInput` when the file is missing though named, is not TOML, has unknown names or wrong values.
+    pub fn resolve(settings: impl Into<Settings>) -> Result<Self> {
+        let settings = settings.into();
+        let file = read_file(settings.config.as_deref())?;
+        let data = settings.data.or(file.data);
+        let store = settings.store.or(file.store);
+        let service = settings.service.or(file.service);
+        let limits = settings.limits.or(file.limits);
+
+        let data_dir = absolute(&data.data_dir.unwrap_or_else(|| "bindery-data".into()))?;
+        let template_store = match store.template_store.as_deref() {
+            None => TemplateStoreConfig::Folder(data_dir.join("templates")),
+            Some(url) if url.starts_with("s3://") => {
+                let bucket = url.trim_start_matches("s3://").trim_end_matches('/');
+                if bucket.is_empty() || bucket.contains('/') {
+                    return Err(Error::bad_input(format!(
+                        "the template store `{url}` must be `s3://BUCKET`"
+                    )));
+                }
+                TemplateStoreConfig::S3 {
+                    bucket: bucket.into(),
+                    endpoint: store.s3_endpoint,
+                    public_endpoint: store.s3_public_endpoint,
+                }
+            }
+            Some(url) if url.contains("://") => {
+                return Err(Error::bad_input("the template store must be a folder or `s3://BUCKET`"));
+            }
+            Some(folder) => TemplateStoreConfig::Folder(absolute(Path::new(folder))?),
+        };
+        let workers = service.workers.unwrap_or_else(processors);
+        if workers == 0 {
+            return Err(Error::bad_input("`workers` must be at least 1"));
+        }
+        Ok(Self {
+            listen: service.listen.unwrap_or_else(|| SocketAddr::from(([127, 0, 0, 1], 8002))),
+            database_url: service
+                .database_url
+                .unwrap_or_else(|| format!("sqlite:{}", data_dir.join("bindery.db").display())),
+            template_store,
+            notebooks_root: match service.notebooks_root {
+                Some(root) => absolute(&root)?,
+                None => data_dir.join("notebooks"),
+            },
+            workers,
+            jupyter_base_url: service
+                .jupyter_base_url
+                .map_or_else(|| "http://127.0.0.1:8000".into(), |url| url.trim_end_matches('/').to_owned()),
+            jupyter_url_template: service
+                .jupyter_url_template
+                .unwrap_or_else(|| "{base}/user/{username}/lab/tree/{path}".into()),
+            mlflow_tracking_uri: service.mlflow_tracking_uri.filter(|uri| !uri.is_empty()),
+            max_notebook_size: store.max_notebook_size.map_or(50_000_000, |size| size.0),
+            shutdown_grace: service.shutdown_grace.map_or(Duration::from_secs(30), |time| time.0),
+            limits: Limits {
+                start_timeout: limits.start_timeout.map_or(Duration::from_secs(60), |time| time.0),
+                cell_timeout: limits.cell_timeout.map(|time| time.0).filter(|time| !time.is_zero()),
+                timeout: limits.execution_timeout.map(|time| time.0).filter(|time| !time.is_zero()),
+            },
+            data_dir,
+        })
+    }
+
+    /// The configuration as a `bindery.toml` that would bring it about, with secrets masked.
+    pub fn to_toml(&self) -> String {
+        let mut out = String::new();
+        let mut line = |name: &str, value: toml::Value| {
+            let _ = writeln!(out, "{name} = {value}");
+        };
+        let path = |path: &Path| toml::Value::from(path.to_string_lossy().into_owned());
+        let seconds = |time: Duration| toml::Value::from(Seconds(time).to_string());
+        line("listen", self.listen.to_string().into());
+        line("data-dir", path(&self.data_dir));
+        line("database-url", mask_url(&self.database_url).into());
+        match &self.template_store {
+            TemplateStoreConfig::Folder(folder) => line("template-store", path(folder)),
+            TemplateStoreConfig::S3 { bucket, endpoint, public_endpoint } => {
+                line("template-store", format!("s3://{bucket}").into());
+                for (name, url) in [("s3-endpoint", endpoint), ("s3-public-endpoint", public_endpoint)] {
+                    if let Some(url) = url {
+                        line(name, mask_url(url).into());
+                    }
+                }
+            }
+        }
+        line("notebooks-root", path(&self.notebooks_root));
+        line("workers", toml::Value::Integer(i64::try_from(self.workers).unwrap_or(i64::MAX)));
+        line("jupyter-base-url", self.jupyter_base_url.clone().into());
+        line("jupyter-url-template", self.jupyter_url_template.clone().into());
+        if let Some(uri) = &self.mlflow_tracking_uri {
+            line("mlflow-tracking-uri", mask_url(uri).into());
+        }
+        line("max-notebook-size", ByteSize(self.max_notebook_size).to_string().into());
+        line("shutdown-grace", seconds(self.shutdown_grace));
+        line("start-timeout", seconds(self.limits.start_timeout));
+        for (name, time) in
+            [("cell-timeout", self.limits.cell_timeout), ("execution-timeout", self.limits.timeout)]
+        {
+            if let Some(time) = time {
+                line(name, seconds(time));
+            }
+        }
+        out
+    }
+}
+
+#[derive(Default)]
+struct File {
+    data: DataSettings,
+    store: StoreSettings,
+    service: ServiceSettings,
+    limits: LimitSettings,
+}
+
+fn read_file(named: Option<&Path>) -> Result<File> {
+    let path = named.unwrap_or(Path::new(CONFIG_FILE));
+    let text = match std::fs::read_to_string(path) {
+        Ok(text) => text,
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound && named.is_none() => {
+            return Ok(File::default());
+        }
+        Err(error) => {
+            return Err(Error::bad_input(format!(
+                "the configuration file {} cannot be read: {error}",
+                path.display()
+            )));
+        }
+    };
+    parse_file(&text, path)
+}
+
+fn parse_file(text: &str, path: &Path) -> Result<File> {
+    // The parser's text names the line and shows it.
+    let fault = |error: toml::de::Error| {
+        Error::bad_input(format!("the configuration file {} is faulty: {error}", path.display()))
+    };
+    let table: toml::Table = text.parse().map_err(fault)?;
+    let known = known_names();
+    if let Some(unknown) = table.keys().find(|key| !known.contains(key)) {
+        return Err(Error::bad_input(format!(
+            "the configuration file {} has an unknown setting `{unknown}`; known are: {}",
+            path.display(),
+            known.join(", ")
+        )));
+    }
+    Ok(File {
+        data: toml::from_str(text).map_err(fault)?,
+        store: toml::from_str(text).map_err(fault)?,
+        service: toml::from_str(text).map_err(fault)?,
+        limits: toml::from_str(text).map_err(fault)?,
+    })
+}
+
+/// The settings' names as flags and in the file, which are the same.
+fn known_names() -> Vec<String> {
+    let command = Settings::augment_args(clap::Command::new("settings"));
+    let names = command.get_arguments().filter_map(|argument| argument.get_long());
+    names.filter(|name| *name != "config").map(str::to_owned).collect()
+}
+
+fn absolute(path: &Path) -> Result<PathBuf> {
+    std::path::absolute(path)
+        .map_err(|error| Error::bad_input(format!("`{}` cannot be a path: {error}", path.display())))
+}
+
+fn processors() -> usize {
+    std::thread::available_parallelism().map_or(1, usize::from)
+}
+
+/// The URL with the password of its userinfo, or a lone token there, replaced by `***`.
+pub fn mask_url(url: &str) -> String {
+    let Some((scheme, rest)) = url.split_once("://") else { return url.into() };
+    let end = rest.find(['/', '?', '#']).unwrap_or(rest.len());
+    match rest[..end].rfind('@') {
+        None => url.into(),
+        Some(at) => {
+            let user = rest[..at].split_once(':').map_or("", |(user, _)| user);
+            let mask = if user.is_empty() { "***".to_owned() } else { format!("{user}:***") };
+            format!("{scheme}://{mask}{}", &rest[at..])
+        }
+    }
+}
+
+/// A number of bytes, such as `50MB`, `8MiB` or `1000`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(try_from = "toml::Value")]
+pub struct ByteSize(pub u64);
+
+/// A time, such as `1.5`, `30s`, `5m` or `2h`; a bare number is seconds, as in papermill.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(try_from = "toml::Value")]
+pub struct Seconds(pub Duration);
+
+fn number_with_unit(text: &str, units: &[(&str, f64)]) -> Option<f64> {
+    let text = text.trim();
+    let split = text.find(|character: char| character.is_ascii_alphabetic()).unwrap_or(text.len());
+    let number: f64 =
+        text[..split].trim().parse().ok().filter(|number: &f64| number.is_finite() && *number >= 0.0)?;
+    let unit = units.iter().find(|(unit, _)| unit.eq_ignore_ascii_case(&text[split..]))?;
+    Some(number * unit.1).filter(|number| *number < 1e15)
+}
+
+impl std::str::FromStr for ByteSize {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let units = [
+            ("", 1.0),
+            ("B", 1.0),
+            ("kB", 1e3),
+            ("MB", 1e6),
+            ("GB", 1e9),
+            ("KiB", 1024.0),
+            ("MiB", 1_048_576.0),
+            ("GiB", 1_073_741_824.0),
+        ];
+        number_with_unit(text, &units)
+            .map(|bytes| Self(bytes as u64))
+            .ok_or_else(|| format!("`{text}` is not a size: write it as 50MB, 8MiB or 1000"))
+    }
+}
+
+impl std::str::FromStr for Seconds {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        number_with_unit(
+            text,
+            &[("", 1.0), ("ms", 1e-3), ("s", 1.0), ("m", 60.0), ("h", 3600.0), ("d", 86400.0)],
+        )
+        .map(|seconds| Self(Duration::from_secs_f64(seconds)))
+        .ok_or_else(|| format!("`{text}` is not a time: write it as 30s, 5m, 2h or 1.5"))
+    }
+}
+
+macro_rules! from_toml_value {
+    ($type:ty) => {
+        impl TryFrom<toml::Value> for $type {
+            type Error = String;
+
+            fn try_from(value: toml::Value) -> Result<Self, String> {
+                match value {
+                    toml::Value::String(text) => text.parse(),
+                    other => other.to_string().parse(),
+                }
+            }
+        }
+    };
+}
+from_toml_value!(ByteSize);
+from_toml_value!(Seconds);
+
+impl fmt::Display for ByteSize {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.0 {
+            bytes if bytes >= 1_000_000 && bytes % 1_000_000 == 0 => {
+                write!(formatter, "{}MB", bytes / 1_000_000)
+            }
+            bytes => write!(formatter, "{bytes}"),
+        }
+    }
+}
+
+impl fmt::Display for Seconds {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(formatter, "{}s", self.0.as_secs_f64())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn sizes_and_times_are_read_with_their_units() {
+        let size = |text: &str, expected: Option<u64>| {
+            assert_eq!(text.parse::<ByteSize>().ok().map(|size| size.0), expected, "{text}");
+        };
+        size("50MB", Some(50_000_000));
+        size("8 MiB", Some(8_388_608));
+        size("1000", Some(1000));
+        size("-1", None);
+        size("lots", None);
+        let time = |text: &str, expected: Option<f64>| {
+            assert_eq!(text.parse::<Seconds>().ok().map(|time| time.0.as_secs_f64()), expected, "{text}");
+        };
+        time("30", Some(30.0));
+        time("1.5m", Some(90.0));
+        time("200ms", Some(0.2));
+        time("5 parsecs", None);
+    }
+
+    #[test]
+    fn passwords_in_urls_are_masked() {
+        let check = |url: &str, expected: &str| assert_eq!(mask_url(url), expected);
+        check("postgres://ada:pa:ss@db/bindery", "postgres://ada:***@db/bindery");
+        check("http://token@host/x@y", "http://***@host/x@y");
+        check("http://host/x@y", "http://host/x@y");
+        check("sqlite:/data/bindery.db", "sqlite:/data/bindery.db");
+    }
+
+    #[test]
+    fn the_file_gives_what_flags_leave_open() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("bindery.toml");
+        std::fs::write(
+            &file,
+            "workers = 3\nlisten = \"127.0.0.1:9\"\ncell-timeout = \"5m\"\nmax-notebook-size = 1000\n",
+        )
+        .unwrap();
+        let settings = Settings {
+            config: Some(file),
+            service: ServiceSettings { workers: Some(7), ..Default::default() },
+            ..Default::default()
+        };
+        let config = Config::resolve(settings).unwrap();
+        assert_eq!(config.workers, 7);
+        assert_eq!(config.listen.port(), 9);
+        assert_eq!(config.limits.cell_timeout, Some(Duration::from_secs(300)));
+        assert_eq!(config.max_notebook_size, 1000);
+        assert!(config.to_toml().contains("cell-timeout = \"300s\""));
+    }
+
+    #[test]
+    fn faults_in_the_file_are_named() {
+        let check = |text: &str, expected: &str| {
+            let error = parse_file(text, Path::new("x.toml")).err().unwrap();
+            assert!(error.message().contains(expected), "{}", error.message());
+        };
+        check("wrokers = 3", "unknown setting `wrokers`");
+        check("workers = \"three\"", "invalid type");
+        check("workers = ", "line 1");
+        check("cell-timeout = \"soon\"", "`soon` is not a time");
+    }
+}
