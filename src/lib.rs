@@ -1,9 +1,11 @@
 //! Bindery runs parameterised Jupyter notebooks as production jobs.
 
+pub mod convert;
 pub mod db;
 pub mod error;
 pub mod execution;
 pub mod kernel;
+pub mod mlflow;
 pub mod notebook;
 
 pub use error::{Error, ErrorKind, Result};

@@ -1,0 +1,3 @@
+//! Real things to test against.
+
+pub mod mlflow;
