@@ -44,6 +44,8 @@ enum Destination {
 impl MlflowClient {
     /// Stores `bytes` as the artifact `path` (relative, `/` between folders) of the run.
     ///
+    /// `#` and `%` in `path` become `_`: MLflow 3 refuses the one, and decodes the other a second time.
+    ///
     /// Works for the artifact proxy (`mlflow-artifacts:`, the server's default), for `http(s):` roots, and
     /// for folders when the tracking server runs on this machine: a path that another machine names is
     /// never written here.
@@ -59,7 +61,8 @@ impl MlflowClient {
         bytes: Bytes,
         content_type: &str,
     ) -> Result<()> {
-        let segments = segments(path)?;
+        let named = path.replace(['#', '%'], "_");
+        let segments = segments(&named)?;
         let refused = |why: String| Error::unavailable(format!("{path} was not uploaded because {why}"));
         match self.destination(run, &segments).map_err(refused)? {
             Destination::Folder(target) => write(target, bytes).await.map_err(|error| {

@@ -63,23 +63,56 @@ fn key(name: &str, rules: Rules) -> String {
     if key.is_empty() { "_".to_owned() } else { key }
 }
 
-/// All parameters under names and values that `rules` allow. Names that become the same are told apart by
-/// `_2`, `_3`, …; a name given twice keeps its last value, as a notebook's cell would.
-pub(super) fn fitted(parameters: &[(String, String)], rules: Rules) -> Vec<(String, String)> {
-    let mut last = HashSet::new();
+/// A parameter in both forms.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Fitted {
+    name: String,
+    value: String,
+    strict_name: String,
+}
+
+impl Fitted {
+    /// Name and value under `rules`.
+    pub(super) fn under(&self, rules: Rules) -> (&str, String) {
+        let name = if rules == Rules::Strict { &self.strict_name } else { &self.name };
+        (name, cut(&self.value, rules.max_value()))
+    }
+}
+
+/// All parameters under names that MLflow takes. Names that become the same are told apart by `_2`, `_3`, …;
+/// a name given twice keeps its last value, as a variable in a cell would.
+///
+/// Names are distinct over both forms, because one batch of a run may need the strict one and another not.
+pub(super) fn fitted(parameters: &[(String, String)]) -> Vec<Fitted> {
+    let mut seen = HashSet::new();
     let mut distinct: Vec<_> =
-        parameters.iter().rev().filter(|(name, _)| last.insert(name.as_str())).collect();
+        parameters.iter().rev().filter(|(name, _)| seen.insert(name.as_str())).collect();
     distinct.reverse();
 
-    // Names that need no change come first in the choice, so that they keep themselves.
+    // Names that need no change are taken before any other, so that they keep themselves.
+    let unchanged = |name: &String| key(name, Rules::Faithful) == *name;
     let mut taken: HashSet<String> =
-        distinct.iter().filter(|(name, _)| key(name, rules) == *name).map(|(name, _)| name.clone()).collect();
+        distinct.iter().map(|(name, _)| name.clone()).filter(unchanged).collect();
+    let faithful: Vec<_> = distinct
+        .iter()
+        .map(|(name, _)| match key(name, Rules::Faithful) {
+            key if key == *name => key,
+            key => unique(key, &mut taken),
+        })
+        .collect();
+    let strict = faithful.iter().map(|name| match key(name, Rules::Strict) {
+        key if key == *name => key,
+        key => unique(key, &mut taken),
+    });
+    let strict: Vec<_> = strict.collect();
+    let names = faithful.into_iter().zip(strict);
     distinct
         .into_iter()
-        .map(|(name, value)| {
-            let wanted = key(name, rules);
-            let unique = if wanted == *name { wanted } else { unique(wanted, &mut taken) };
-            (unique, cut(value, rules.max_value()))
+        .zip(names)
+        .map(|((_, value), (name, strict_name))| Fitted {
+            name,
+            value: cut(value, Rules::Faithful.max_value()),
+            strict_name,
         })
         .collect()
 }
@@ -97,12 +130,12 @@ fn unique(wanted: String, taken: &mut HashSet<String>) -> String {
 }
 
 /// Slices that one `runs/log-batch` takes.
-pub(super) fn batches(parameters: &[(String, String)]) -> Vec<&[(String, String)]> {
+pub(super) fn batches(parameters: &[Fitted]) -> Vec<&[Fitted]> {
     let mut batches = Vec::new();
     let (mut start, mut bytes) = (0, 0);
-    for (index, (key, value)) in parameters.iter().enumerate() {
+    for (index, parameter) in parameters.iter().enumerate() {
         // A character takes at most six bytes of JSON (`\u0001`) for each byte of ours.
-        let size = 40 + 6 * (key.len() + value.len());
+        let size = 40 + 6 * (parameter.name.len() + parameter.value.len());
         if index > start && (index - start == MAX_BATCH || bytes + size > MAX_BATCH_BYTES) {
             batches.push(&parameters[start..index]);
             (start, bytes) = (index, 0);
@@ -146,42 +179,43 @@ mod tests {
         assert_eq!(key(&"é".repeat(300), Rules::Faithful).chars().count(), 250);
     }
 
+    fn given(parameters: &[(&str, &str)]) -> Vec<(String, String)> {
+        parameters.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect()
+    }
+
     #[test]
     fn names_that_become_the_same_stay_apart() {
-        let parameters: Vec<_> = [("a#b", "1"), ("a_b", "2"), ("a?b", "3"), ("a_b_2", "4"), ("a_b", "5")]
-            .map(|(key, value)| (key.to_owned(), value.to_owned()))
-            .into();
-        let fitted: Vec<_> = fitted(&parameters, Rules::Faithful);
-        let shown: Vec<_> = fitted.iter().map(|(key, value)| format!("{key}={value}")).collect();
-        assert_eq!(shown, ["a_b_3=1", "a_b_4=3", "a_b_2=4", "a_b=5"]);
+        let parameters =
+            given(&[("a#b", "1"), ("a_b", "2"), ("a?b", "3"), ("a_b_2", "4"), ("a:b", "5"), ("a_b", "6")]);
+        let fitted = fitted(&parameters);
+        let shown: Vec<_> =
+            fitted.iter().map(|one| format!("{} {} {}", one.name, one.strict_name, one.value)).collect();
+        assert_eq!(shown, ["a_b_3 a_b_3 1", "a_b_4 a_b_4 3", "a_b_2 a_b_2 4", "a:b a_b_5 5", "a_b a_b 6"]);
 
-        let long: Vec<_> =
-            ["!", "?"].map(|last| (format!("{}{last}", "x".repeat(249)), String::new())).into();
-        let fitted = super::fitted(&long, Rules::Faithful);
-        assert_ne!(fitted[0].0, fitted[1].0);
-        assert!(fitted.iter().all(|(key, _)| key.chars().count() <= 250));
+        let long = ["!", "?"].map(|last| (format!("{}{last}", "x".repeat(249)), String::new()));
+        let fitted = super::fitted(&long);
+        assert_ne!(fitted[0].name, fitted[1].name);
+        assert!(fitted.iter().all(|one| one.name.chars().count() <= 250));
     }
 
     #[test]
     fn values_are_cut_by_characters() {
         assert_eq!(cut("äöü", 3), "äöü");
         assert_eq!(cut("äöüß", 3), "äö…");
-        let value = vec![("a".to_owned(), "€".repeat(7000))];
-        assert_eq!(fitted(&value, Rules::Faithful)[0].1.chars().count(), 6000);
-        assert_eq!(fitted(&value, Rules::Strict)[0].1.chars().count(), 500);
+        let fitted = fitted(&given(&[("a", &"€".repeat(7000))]));
+        assert_eq!(fitted[0].under(Rules::Faithful).1.chars().count(), 6000);
+        assert_eq!(fitted[0].under(Rules::Strict).1.chars().count(), 500);
     }
 
     #[test]
     fn batches_hold_a_hundred_or_half_a_megabyte() {
-        let sizes = |parameters: &[(String, String)]| -> Vec<usize> {
-            batches(parameters).iter().map(|batch| batch.len()).collect()
+        let sizes = |count: usize, value: &str| -> Vec<usize> {
+            let parameters: Vec<_> = (0..count).map(|index| (index.to_string(), value.to_owned())).collect();
+            batches(&fitted(&parameters)).iter().map(|batch| batch.len()).collect()
         };
-        let small = vec![("k".to_owned(), "v".to_owned()); 250];
-        assert_eq!(sizes(&small), [100, 100, 50]);
-        let large = vec![("k".to_owned(), "€".repeat(6000)); 10];
-        assert_eq!(sizes(&large), [4, 4, 2]);
-        let huge = vec![("k".to_owned(), "𝄞".repeat(40_000)); 2];
-        assert_eq!(sizes(&huge), [1, 1]);
-        assert!(batches(&[]).is_empty());
+        assert_eq!(sizes(250, "v"), [100, 100, 50]);
+        assert_eq!(sizes(10, &"€".repeat(6000)), [4, 4, 2]);
+        assert_eq!(sizes(5, &"𝄞".repeat(9000)), [3, 2]);
+        assert!(sizes(0, "").is_empty());
     }
 }

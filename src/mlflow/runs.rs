@@ -6,7 +6,7 @@ use serde_json::{Map, Value, json};
 
 use super::MlflowClient;
 use super::address::Authorization;
-use super::parameters::{Rules, batches, cut, fitted};
+use super::parameters::{Fitted, Rules, batches, cut, fitted};
 use super::rest::{Fault, Repeat};
 use crate::error::{Error, Result};
 
@@ -337,43 +337,43 @@ impl MlflowClient {
 
     /// Logs what can be logged and notes the rest: a run without some parameters is better than none.
     async fn log_parameters(&self, run_id: &str, parameters: &[(String, String)], notes: &mut Vec<String>) {
-        let faithful = fitted(parameters, Rules::Faithful);
-        // Fitted as a whole, so that names stay unique across batches; same order and length.
-        let strict = fitted(parameters, Rules::Strict);
+        let parameters = fitted(parameters);
+        let total = parameters.len();
         let mut done = 0;
-        for batch in batches(&faithful) {
-            let again = &strict[done..done + batch.len()];
-            done += batch.len();
-            let fault = match self.log_batch(run_id, batch).await {
+        for batch in batches(&parameters) {
+            let fault = match self.log_batch(run_id, batch, Rules::Faithful).await {
                 Err(fault) if fault.has_code("INVALID_PARAMETER_VALUE") => {
-                    self.log_batch(run_id, again).await.err()
+                    self.log_batch(run_id, batch, Rules::Strict).await.err()
                 }
                 answer => answer.err(),
             };
-            // MLflow's own message repeats the value, which may be a secret.
-            let why = match fault {
-                None => continue,
-                Some(Fault::Refused { code, .. }) => format!("MLflow refused runs/log-batch: {code}"),
-                Some(Fault::Failed(error)) if done < faithful.len() => {
-                    // The server is away; the other batches would wait for it in vain.
-                    notes.push(format!(
-                        "{} of {} parameters were not recorded in MLflow: {error}",
-                        faithful.len() - done + batch.len(),
-                        faithful.len()
-                    ));
-                    return;
+            let (lost, why) = match fault {
+                None => (0, String::new()),
+                // MLflow's own message repeats the value, which may be a secret.
+                Some(Fault::Refused { code, .. }) => {
+                    (batch.len(), format!("MLflow refused runs/log-batch: {code}"))
                 }
-                Some(Fault::Failed(error)) => error.to_string(),
+                // The server is away: the batches that remain would wait for it in vain.
+                Some(Fault::Failed(error)) => (total - done, error.to_string()),
             };
-            let count = batch.len();
-            notes
-                .push(format!("{count} of {} parameters were not recorded in MLflow: {why}", faithful.len()));
+            done += batch.len().max(lost);
+            if lost > 0 {
+                notes.push(format!("{lost} of {total} parameters were not recorded in MLflow: {why}"));
+            }
+            if done >= total {
+                return;
+            }
         }
     }
 
-    async fn log_batch(&self, run_id: &str, parameters: &[(String, String)]) -> Result<(), Fault> {
-        let parameters: Vec<_> =
-            parameters.iter().map(|(key, value)| json!({"key": key, "value": value})).collect();
+    async fn log_batch(&self, run_id: &str, parameters: &[Fitted], rules: Rules) -> Result<(), Fault> {
+        let parameters: Vec<_> = parameters
+            .iter()
+            .map(|parameter| {
+                let (key, value) = parameter.under(rules);
+                json!({"key": key, "value": value})
+            })
+            .collect();
         // Logging the same value again is no conflict, so a repeat is safe.
         let body = json!({"run_id": run_id, "params": parameters});
         self.post::<Value>("runs/log-batch", Repeat::Safe, &body).await.map(|_| ())

@@ -28,19 +28,19 @@ impl MlflowServer {
 
     /// The same with more flags of `mlflow server`; `{folder}` in them is the server's temporary folder.
     pub async fn start_with(flags: &[&str]) -> Self {
-        let folder = tempfile::tempdir().unwrap();
+        let mut said = String::new();
         // Between finding a free port and using it somebody else may take it: then the server ends.
         for _ in 0..3 {
+            let folder = tempfile::tempdir().unwrap();
             let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
             let process = spawn(folder.path(), port, flags);
             let mut server = Self { process, folder, uri: format!("http://127.0.0.1:{port}") };
             if server.is_up().await {
                 return server;
             }
-            let Self { folder: again, .. } = &mut server;
-            folder = std::mem::replace(again, tempfile::tempdir().unwrap());
+            said = log(server.folder());
         }
-        panic!("mlflow server does not start:\n{}", log(folder.path()));
+        panic!("mlflow server does not start:\n{said}");
     }
 
     /// Its address.
