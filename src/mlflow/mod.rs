@@ -11,6 +11,7 @@
 mod address;
 mod artifacts;
 mod children;
+mod experiments;
 mod parameters;
 mod rest;
 mod runs;
