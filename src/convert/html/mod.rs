@@ -25,10 +25,11 @@ use std::fmt::Write;
 use serde_json::Value;
 
 const STYLE: &str = include_str!("page.css");
-/// The only script of the page: a frame tells its height, and gets it.
+/// The only script of the page: a frame tells its height, and gets it. It stands before the frames, for a
+/// message that comes before its listener is lost.
 const SCRIPT: &str = "addEventListener('message',e=>{const h=e.data&&e.data.binderyFrameHeight;\
 if(!Number.isFinite(h))return;for(const f of document.querySelectorAll('iframe.html'))\
-if(f.contentWindow===e.source)f.style.height=Math.min(Math.max(h,24),20000)+'px'})";
+if(f.contentWindow===e.source)f.style.height=Math.min(Math.max(h+2,24),20000)+'px'})";
 
 /// The whole page. `notebook` is the JSON of an nbformat 4 notebook; whatever in it has another shape than
 /// nbformat says is left out, never an error.
@@ -39,7 +40,10 @@ pub fn notebook_to_html(notebook: &Value, title: &str) -> String {
     page.push_str("<meta http-equiv=\"Content-Security-Policy\" content=\"object-src 'none'; base-uri 'none'; form-action 'none'\">\n");
     page.push_str("<title>");
     escape_into(title, &mut page);
-    let _ = write!(page, "</title>\n<style>\n{STYLE}</style>\n</head>\n<body>\n<header><h1>");
+    let _ = write!(
+        page,
+        "</title>\n<style>\n{STYLE}</style>\n<script>{SCRIPT}</script>\n</head>\n<body>\n<header><h1>"
+    );
     escape_into(title, &mut page);
     page.push_str("</h1>");
     let cells = notebook.get("cells").and_then(Value::as_array).map_or(&[][..], Vec::as_slice);
@@ -48,7 +52,7 @@ pub fn notebook_to_html(notebook: &Value, title: &str) -> String {
     for (index, cell) in cells.iter().enumerate() {
         write_cell(index, cell, &mut page);
     }
-    let _ = write!(page, "</main>\n<script>{SCRIPT}</script>\n</body>\n</html>\n");
+    page.push_str("</main>\n</body>\n</html>\n");
     page
 }
 

@@ -23,14 +23,15 @@ const RICHEST_FIRST: [&str; 10] = [
     "text/plain",
 ];
 
-/// Put before the HTML of an output, inside its frame: Jupyter's look for tables, and news of the height.
+/// Put before the HTML of an output, inside its frame: Jupyter's look for tables, and news of the
+/// height. A frame that is still without a size says nothing: it would be believed.
 const FRAME_HEAD: &str = "<!DOCTYPE html><meta charset=utf-8><style>:root{color-scheme:light dark}\
-body{margin:0;padding:1px;font:14px/1.4 system-ui,sans-serif;display:flow-root}\
+body{margin:0;padding:1px;font:14px/1.4 system-ui,sans-serif;display:flow-root;overflow-x:auto}\
 table{border-collapse:collapse;font-size:12px}td,th{padding:4px 8px;text-align:right;border:0}\
 thead{border-bottom:1px solid #8888}tbody tr:nth-child(odd){background:#8881}img{max-width:100%}</style>\
-<script>addEventListener('DOMContentLoaded',()=>{const b=document.body,\
-t=()=>parent.postMessage({binderyFrameHeight:Math.ceil(Math.max(b.getBoundingClientRect().height,b.scrollHeight))},'*');\
-new ResizeObserver(t).observe(b);addEventListener('load',t);t()})</script>";
+<script>addEventListener('DOMContentLoaded',()=>{const b=document.body,t=()=>{if(innerWidth)\
+parent.postMessage({binderyFrameHeight:Math.ceil(b.getBoundingClientRect().height)},'*')};\
+new ResizeObserver(t).observe(b);for(const e of['load','resize'])addEventListener(e,t);setTimeout(t,300)})</script>";
 
 /// Writes the outputs of one cell.
 pub(super) fn write(outputs: &[Value], page: &mut String) {
