@@ -319,7 +319,14 @@ async fn a_server_that_is_not_mlflow_is_told_apart() {
                 (StatusCode::FOUND, [(header::LOCATION, "https://sso.example.org/in?state=hunter2")])
             }),
         )
-        .route("/locked/{*rest}", any(|| async { (StatusCode::UNAUTHORIZED, "not you, hunter2") }))
+        .route(
+            "/locked/{*rest}",
+            any(|headers: axum::http::HeaderMap| async move {
+                let sent =
+                    headers.get(header::AUTHORIZATION).is_some_and(|value| value == "Basic YW5uOmh1bnRlcjI=");
+                (StatusCode::UNAUTHORIZED, if sent { "not you, hunter2" } else { "who are you" })
+            }),
+        )
         .route("/odd/{*rest}", any(|| async { r#"{"experiment": [1, {"experiment_id": null}]}"# }))
         .route("/empty/{*rest}", any(|| async { StatusCode::OK }))
         .route(
