@@ -1,10 +1,12 @@
 //! Bindery runs parameterised Jupyter notebooks as production jobs.
 
 pub mod config;
+pub mod convert;
 pub mod db;
 pub mod error;
 pub mod execution;
 pub mod kernel;
+pub mod mlflow;
 pub mod notebook;
 pub mod queue;
 pub mod store;

@@ -1,3 +1,6 @@
 //! What the tests of several nouns need.
 
 pub mod s3;
+//! Real things to test against.
+
+pub mod mlflow;

@@ -1,0 +1,3 @@
+//! Notebooks in other forms.
+
+pub mod html;
