@@ -8,6 +8,7 @@ use std::time::Duration;
 use clap::{Args, Subcommand};
 use indicatif::{ProgressBar, ProgressStyle};
 use serde::Serialize;
+use tokio::signal::unix::{SignalKind, signal};
 
 use crate::engine::kernels::{
     self, CheckReport, EnvironmentState, InstallOptions, InstallProgress, Installed, KernelListing,
@@ -127,7 +128,7 @@ pub async fn install_with_progress(
         let result = tokio::select! {
             result = kernels::install(name, data_dir, options, &progress) => result,
             // Dropping the installation kills the installer; the next call starts over.
-            _ = tokio::signal::ctrl_c() => Err(Error::unavailable(format!(
+            () = interruption() => Err(Error::unavailable(format!(
                 "the installation of {name} was interrupted; run the command again to complete it"
             ))),
         };
@@ -135,6 +136,15 @@ pub async fn install_with_progress(
         done.push(result?);
     }
     Ok(done)
+}
+
+/// Ends when this process is asked to stop, by Ctrl-C or SIGTERM.
+async fn interruption() {
+    let Ok(mut terminate) = signal(SignalKind::terminate()) else { return std::future::pending().await };
+    tokio::select! {
+        _ = tokio::signal::ctrl_c() => {}
+        _ = terminate.recv() => {}
+    }
 }
 
 async fn install(args: &InstallArgs, data_dir: &Path) -> Result<()> {

@@ -14,6 +14,9 @@ use super::spec::{KernelSpec, MalformedSpec};
 /// The name that stands for Jupyter's native kernel, as `jupyter_client.manager` reads it.
 const NATIVE_ALIAS: (&str, &str) = ("python", "python3");
 
+/// How much of an unknown name an error repeats.
+const SHOWN_CHARACTERS: usize = 80;
+
 /// No folder holds a kernelspec of that name. Its text shows the folders: for a shell, not for HTTP.
 #[derive(Debug, thiserror::Error)]
 #[error("{}\nfolders searched:{}", public_text(self), folder_lines(&self.searched_paths))]
@@ -48,7 +51,8 @@ impl From<FindError> for Error {
 
 impl From<KernelNotFound> for Error {
     fn from(error: KernelNotFound) -> Self {
-        Self::not_found(public_text(&error)).with_source(error)
+        let folders: Vec<String> = error.searched_paths.iter().map(|folder| folder.display().to_string()).collect();
+        Self::not_found(public_text(&error)).with_source(format!("folders searched: {}", folders.join(", ")))
     }
 }
 
@@ -112,7 +116,8 @@ fn resource_dirs(search_path: &SearchPath) -> Vec<(String, PathBuf)> {
 }
 
 fn public_text(error: &KernelNotFound) -> String {
-    let name = &error.name;
+    // Cut, because a name may come from outside and be of any length.
+    let name: &str = &error.name.chars().take(SHOWN_CHARACTERS).collect::<String>();
     let available = match error.available.as_slice() {
         [] => "there is none yet".to_owned(),
         names => format!("there are: {}", names.join(", ")),
