@@ -51,7 +51,8 @@ impl From<FindError> for Error {
 
 impl From<KernelNotFound> for Error {
     fn from(error: KernelNotFound) -> Self {
-        let folders: Vec<String> = error.searched_paths.iter().map(|folder| folder.display().to_string()).collect();
+        let folders: Vec<String> =
+            error.searched_paths.iter().map(|folder| folder.display().to_string()).collect();
         Self::not_found(public_text(&error)).with_source(format!("folders searched: {}", folders.join(", ")))
     }
 }

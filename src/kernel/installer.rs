@@ -113,7 +113,15 @@ impl Installer {
             }
             Self::Pip => {
                 let mut command = Command::new(&python);
-                command.args(["-m", "pip", "install", "--no-input", "--disable-pip-version-check", "--progress-bar", "off"]);
+                command.args([
+                    "-m",
+                    "pip",
+                    "install",
+                    "--no-input",
+                    "--disable-pip-version-check",
+                    "--progress-bar",
+                    "off",
+                ]);
                 // A `user = true` in the user's pip.conf is an error inside an environment.
                 command.arg("--no-user");
                 command
