@@ -1,8 +1,10 @@
 //! Bindery runs parameterised Jupyter notebooks as production jobs.
 
+pub mod cli;
 pub mod config;
 pub mod convert;
 pub mod db;
+pub mod engine;
 pub mod error;
 pub mod execution;
 pub mod kernel;

@@ -50,7 +50,11 @@ fn the_data_dir_comes_before_jupyters_folders() {
     machine.assert_finds("python3", "data/kernels/python3");
     machine.assert_finds("other", "jupyter/kernels/other");
     let names: Vec<String> = find_all(&machine.search_path).into_iter().map(|spec| spec.name).collect();
-    assert!(names.contains(&"python3".into()) && names.contains(&"other".into()) && !names.contains(&"envs".into()));
+    assert!(
+        names.contains(&"python3".into())
+            && names.contains(&"other".into())
+            && !names.contains(&"envs".into())
+    );
 }
 
 #[test]
@@ -72,7 +76,9 @@ fn a_folder_with_a_name_that_jupyter_forbids_is_no_kernel() {
 fn a_name_never_becomes_a_path() {
     let machine = machine(&[("jupyter/elsewhere", SPEC), ("jupyter/kernels/a", SPEC)]);
     for name in ["../elsewhere", "a/../../elsewhere", "/etc", "", ".", "..", "a\0", "kernels/a"] {
-        let Err(FindError::NotFound(error)) = find(&machine.search_path, name) else { panic!("{name} was found") };
+        let Err(FindError::NotFound(error)) = find(&machine.search_path, name) else {
+            panic!("{name} was found")
+        };
         let error = Error::from(error);
         assert_eq!(error.kind(), ErrorKind::NotFound);
     }

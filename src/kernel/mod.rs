@@ -1,10 +1,19 @@
 //! Kernels: found, installed, started, spoken to over ZeroMQ.
 
+pub mod check;
 mod child;
 mod client;
+pub mod discovery;
+pub mod environment;
+mod files;
+mod installer;
 pub mod launch;
+pub mod listing;
 pub mod message;
+mod process;
+mod python;
 pub mod search_path;
+pub mod shipped;
 pub mod spec;
 
 pub use client::{Incoming, Kernel, KernelStart, Transport};

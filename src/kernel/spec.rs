@@ -9,9 +9,10 @@ use std::path::{Path, PathBuf};
 use serde_json::{Map, Value};
 
 /// How a kernel wants to be interrupted.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
 pub enum InterruptMode {
-    /// SIGINT to its process group; the default.
+    /// SIGINT to its process group.
+    #[default]
     Signal,
     /// An `interrupt_request` on the control channel.
     Message,

@@ -2,6 +2,7 @@
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on must fail, and helpers belong to the tests")]
 
+mod kernels;
 mod mlflow;
 mod notebook;
 mod store;

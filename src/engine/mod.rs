@@ -1,0 +1,3 @@
+//! What Bindery can do, one file per noun.
+
+pub mod kernels;
