@@ -183,8 +183,9 @@ pub struct ExecutionRequest {
     pub username: Option<String>,
     /// The kernel, when it is not the notebook's own choice.
     pub kernel_name: Option<String>,
-    /// The parameters as JSON, in order; `None` injects nothing.
-    pub parameters: Option<serde_json::Map<String, serde_json::Value>>,
+    /// The parameters as the text of the JSON object that was given, which keeps order and every digit; `None`
+    /// injects nothing.
+    pub parameters: Option<String>,
     /// The template that the notebook was made from, when known.
     pub template_name: Option<String>,
     /// Time limits.

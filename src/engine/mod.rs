@@ -1,3 +1,188 @@
-//! What Bindery can do, one file per noun.
+//! The use cases: the only place where database, store, queue, kernels and MLflow meet. One file per noun.
 
+mod cells;
+pub mod execute;
+pub mod executions;
+mod files;
+mod journal;
 pub mod kernels;
+pub mod notebooks;
+mod paths;
+mod recording;
+mod run;
+pub mod templates;
+mod tracking;
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use tokio::sync::broadcast;
+
+use crate::config::{Config, TemplateStoreConfig};
+use crate::db::Database;
+use crate::error::{Error, Result};
+use crate::execution::ExecutionId;
+use crate::mlflow::{MlflowClient, MlflowCredentials};
+use crate::queue::Wakeup;
+use crate::store::{FolderStore, S3Config, S3Store, TemplateStore};
+pub use paths::NotebooksRoot;
+
+/// Everything that Bindery can do; clones share one engine.
+#[derive(Clone)]
+pub struct Engine {
+    inner: Arc<Inner>,
+}
+
+struct Inner {
+    config: Config,
+    database: Database,
+    store: Arc<dyn TemplateStore>,
+    root: NotebooksRoot,
+    mlflow: Option<MlflowClient>,
+    wakeup: Wakeup,
+    /// This process as an owner of leases; unique, so that a restarted process is another owner.
+    owner: String,
+    /// Told when an execution's first code cell is done, and when it has ended.
+    milestones: broadcast::Sender<(ExecutionId, Milestone)>,
+}
+
+/// What those who wait for an execution wait for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Milestone {
+    FirstCodeCell,
+    Ended,
+}
+
+/// The state of one system that Bindery needs.
+#[derive(Debug)]
+pub struct Readiness {
+    /// Its name: `database`, `template_store`, `notebooks_root`.
+    pub name: &'static str,
+    /// Whether it can be used now.
+    pub state: Result<()>,
+}
+
+impl Engine {
+    /// Opens database, store and folders, made when absent.
+    ///
+    /// # Errors
+    /// `BadInput` for a configuration that cannot be, `Unavailable` when the data dir cannot be written or the
+    /// database not opened. An S3 store that is down now is no error: it may come back.
+    pub async fn open(config: Config) -> Result<Self> {
+        prepare_data_dir(&config.data_dir)?;
+        let root = NotebooksRoot::open(&config.notebooks_root)?;
+        let database = Database::open(&config.database_url).await?;
+        let store = open_store(&config.template_store).await?;
+        let variable = |name: &str| std::env::var(name).ok().filter(|value| !value.is_empty());
+        let credentials = MlflowCredentials {
+            username: variable("MLFLOW_TRACKING_USERNAME"),
+            password: variable("MLFLOW_TRACKING_PASSWORD"),
+            token: variable("MLFLOW_TRACKING_TOKEN"),
+        };
+        let mlflow =
+            config.mlflow_tracking_uri.as_deref().map(|uri| MlflowClient::new(uri, credentials)).transpose()?;
+        Ok(Self {
+            inner: Arc::new(Inner {
+                database,
+                store,
+                root,
+                mlflow,
+                wakeup: Wakeup::default(),
+                owner: uuid::Uuid::new_v4().to_string(),
+                milestones: broadcast::channel(1024).0,
+                config,
+            }),
+        })
+    }
+
+    /// The configuration in force.
+    pub fn config(&self) -> &Config {
+        &self.inner.config
+    }
+
+    /// Whether each system that Bindery needs can be used now.
+    pub async fn readiness(&self) -> Vec<Readiness> {
+        let root = self.root().clone();
+        let root = blocking(move || {
+            tempfile::tempfile_in(root.path())
+                .map(drop)
+                .map_err(|error| Error::unavailable("the notebooks root cannot be written").with_source(error))
+        });
+        let (database, store, root) = tokio::join!(self.database().check(), self.store().check(), root);
+        vec![
+            Readiness { name: "database", state: database },
+            Readiness { name: "template_store", state: store },
+            Readiness { name: "notebooks_root", state: root },
+        ]
+    }
+
+    /// Closes the database; to be called last.
+    pub async fn close(&self) {
+        self.database().close().await;
+    }
+
+    fn database(&self) -> &Database {
+        &self.inner.database
+    }
+
+    fn store(&self) -> &dyn TemplateStore {
+        &*self.inner.store
+    }
+
+    fn root(&self) -> &NotebooksRoot {
+        &self.inner.root
+    }
+
+    fn mlflow(&self) -> Option<&MlflowClient> {
+        self.inner.mlflow.as_ref()
+    }
+
+    fn journal_dir(&self) -> PathBuf {
+        self.config().data_dir.join("journal")
+    }
+}
+
+async fn open_store(config: &TemplateStoreConfig) -> Result<Arc<dyn TemplateStore>> {
+    Ok(match config {
+        TemplateStoreConfig::Folder(folder) => Arc::new(FolderStore::open(folder.clone()).await?),
+        TemplateStoreConfig::S3 { bucket, endpoint, public_endpoint } => {
+            let mut s3 =
+                S3Config::from_variables(bucket.clone(), endpoint.clone(), &|name| std::env::var(name).ok())?;
+            s3.public_endpoint.clone_from(public_endpoint);
+            Arc::new(S3Store::new(&s3)?)
+        }
+    })
+}
+
+fn prepare_data_dir(data_dir: &Path) -> Result<()> {
+    std::fs::create_dir_all(data_dir.join("journal"))
+        .and_then(|()| tempfile::tempfile_in(data_dir))
+        .map(drop)
+        .map_err(|error| {
+            let message = format!(
+                "the data dir {} cannot be written ({}): choose another with --data-dir",
+                data_dir.display(),
+                error.kind()
+            );
+            Error::unavailable(message).with_source(error)
+        })
+}
+
+/// Runs work that blocks (files, big JSON) where it holds up nobody.
+async fn blocking<T: Send + 'static>(work: impl FnOnce() -> Result<T> + Send + 'static) -> Result<T> {
+    tokio::task::spawn_blocking(work)
+        .await
+        .unwrap_or_else(|panic| Err(Error::internal("a task of ours ended in a panic").with_source(panic)))
+}
+
+/// An id for a new cell, as Jupyter makes them: eight hexadecimal digits.
+fn new_cell_id() -> String {
+    let mut id = uuid::Uuid::new_v4().simple().to_string();
+    id.truncate(8);
+    id
+}
+
+/// Now, as papermill writes times into notebooks.
+fn isoformat(time: jiff::Timestamp) -> String {
+    time.strftime("%Y-%m-%dT%H:%M:%S%.6f+00:00").to_string()
+}

@@ -19,6 +19,11 @@ use super::{Cell, Notebook, join_lines, object_entry, split_lines};
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Event {
+    /// The kernel said what language it runs.
+    LanguageInfo {
+        /// For `metadata.language_info`.
+        language_info: Value,
+    },
     /// A cell's turn has come (of any type: papermill times them all).
     CellStarted {
         /// Which cell.
@@ -137,6 +142,9 @@ impl Recorder {
     /// Applies one event. An event for a cell that does not exist is ignored.
     pub fn apply(&mut self, event: Event) {
         match event {
+            Event::LanguageInfo { language_info } => {
+                self.notebook.metadata_mut().insert("language_info".into(), language_info);
+            }
             Event::CellStarted { cell, time } => {
                 self.clear_before_next_output = None;
                 if let Some(papermill) = self.papermill_of(cell) {

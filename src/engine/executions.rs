@@ -1,0 +1,240 @@
+//! Executions: accepted, looked at, waited for, cancelled. What a worker does with them is in `run.rs`.
+
+use std::time::Duration;
+
+use jiff::Timestamp;
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
+use serde_json::value::RawValue;
+use tokio::sync::broadcast;
+use tokio::time::Instant;
+
+use super::{Engine, Milestone, blocking, files};
+pub use crate::db::ExecutionFilter;
+use crate::error::{Error, ErrorKind, Result};
+use crate::execution::{Execution, ExecutionId, ExecutionRequest, ExecutionStatus, Limits};
+use crate::kernel::search_path::SearchPath;
+use crate::kernel::{discovery, spec::KernelSpec};
+use crate::notebook::inject::InjectOptions;
+use crate::notebook::{Notebook, Parameters};
+
+/// The kernel of a notebook that names none.
+pub const DEFAULT_KERNEL: &str = "python3";
+/// How often those who wait look into the database, for runs of another process.
+const LOOK_INTERVAL: Duration = Duration::from_millis(250);
+
+/// An execution to be accepted.
+#[derive(Debug, Clone, Default)]
+pub struct SubmitExecution {
+    /// The notebook, relative to the notebooks root.
+    pub notebook_path: String,
+    /// Where the result goes; in place when not given.
+    pub output_path: Option<String>,
+    /// For whom.
+    pub username: Option<String>,
+    /// The kernel, when it is not the notebook's own choice.
+    pub kernel_name: Option<String>,
+    /// A JSON object.
+    pub parameters: Option<Box<RawValue>>,
+    /// For the whole run, when it is not the service's own.
+    pub timeout: Option<Duration>,
+    /// For each cell, when it is not the service's own.
+    pub cell_timeout: Option<Duration>,
+}
+
+impl Engine {
+    /// Accepts an execution: checks that it can be run, records it as `pending`, wakes a worker.
+    ///
+    /// # Errors
+    /// `BadInput` for a path, `NotFound` for the notebook, `NotANotebook` or `Invalid` for what is in it, for
+    /// the parameters or the kernel, `Conflict` when the output is being written by another execution.
+    pub async fn submit(&self, submit: SubmitExecution) -> Result<ExecutionId> {
+        let notebook_path = self.root().notebook("notebook_path", &submit.notebook_path)?;
+        let output_path = match submit.output_path.as_deref() {
+            Some(path) => self.root().notebook("output_path", path)?,
+            None => notebook_path.clone(),
+        };
+        let parameters = submit.parameters.as_deref().map(Parameters::from_json_text).transpose()?;
+        let limit = self.config().max_notebook_size;
+        let data_dir = self.config().data_dir.clone();
+        let kernel_name = submit.kernel_name.clone();
+        let input = notebook_path.clone();
+        blocking(move || {
+            let mut notebook = Notebook::parse(&files::read(&input.absolute, &input.relative, limit)?)?;
+            let spec = find_kernel(&data_dir, &notebook, kernel_name.as_deref()).map_err(kernel_field)?;
+            // Bound once here for the errors alone, so that they reach the caller and not only the record.
+            super::notebooks::bind(&mut notebook, &parameters.unwrap_or_default(), inject_options(&spec))?;
+            Ok(())
+        })
+        .await?;
+        let record = self.database().notebook_at(&notebook_path.relative).await?;
+        let limits = self.config().limits;
+        let request = ExecutionRequest {
+            notebook_path: notebook_path.relative,
+            output_path: output_path.relative,
+            username: submit.username,
+            kernel_name: submit.kernel_name,
+            parameters: submit.parameters.map(|parameters| parameters.get().to_owned()),
+            template_name: record.and_then(|record| record.notebook.template_name),
+            limits: Limits {
+                start_timeout: limits.start_timeout,
+                cell_timeout: submit.cell_timeout.or(limits.cell_timeout),
+                timeout: submit.timeout.or(limits.timeout),
+            },
+        };
+        let id = self.database().insert_execution(&request, Timestamp::now()).await?;
+        self.inner.wakeup.notify();
+        metrics::counter!("bindery_executions_submitted_total").increment(1);
+        tracing::info!(execution.id = %id, notebook = %request.notebook_path, "an execution was accepted");
+        Ok(id)
+    }
+
+    /// One execution.
+    ///
+    /// # Errors
+    /// `NotFound`.
+    pub async fn execution(&self, id: ExecutionId) -> Result<Execution> {
+        self.database().execution(id).await
+    }
+
+    /// Executions, newest first.
+    ///
+    /// # Errors
+    /// `Unavailable`.
+    pub async fn list_executions(&self, filter: &ExecutionFilter) -> Result<Vec<Execution>> {
+        self.database().list_executions(filter).await
+    }
+
+    /// How many executions have each status.
+    ///
+    /// # Errors
+    /// `Unavailable`.
+    pub async fn count_executions(&self) -> Result<Vec<(ExecutionStatus, u64)>> {
+        self.database().count_executions().await
+    }
+
+    /// Cancels a pending execution at once; a running one is interrupted by its worker within seconds.
+    ///
+    /// # Errors
+    /// `NotFound`, `Conflict` when it has ended.
+    pub async fn cancel_execution(&self, id: ExecutionId) -> Result<ExecutionStatus> {
+        let status = self.database().cancel_execution(id, Timestamp::now()).await?;
+        if status.is_final() {
+            self.announce(id, Milestone::Ended);
+        }
+        tracing::info!(execution.id = %id, %status, "an execution was asked to stop");
+        Ok(status)
+    }
+
+    /// Waits until the first code cell of an execution is done or it has ended, or until `at_most` has passed.
+    ///
+    /// # Errors
+    /// `NotFound`.
+    pub async fn wait_for_first_cell(&self, id: ExecutionId, at_most: Duration) -> Result<Execution> {
+        let until = Instant::now() + at_most;
+        self.wait(id, Some(until), &[Milestone::FirstCodeCell, Milestone::Ended]).await
+    }
+
+    /// Waits until an execution has ended.
+    ///
+    /// # Errors
+    /// `NotFound`.
+    pub async fn wait_for_end(&self, id: ExecutionId) -> Result<Execution> {
+        self.wait(id, None, &[Milestone::Ended]).await
+    }
+
+    async fn wait(&self, id: ExecutionId, until: Option<Instant>, wanted: &[Milestone]) -> Result<Execution> {
+        // Subscribed before the look, so that nothing can happen in between unseen.
+        let mut milestones = self.inner.milestones.subscribe();
+        loop {
+            let execution = self.execution(id).await?;
+            if execution.status.is_final() || until.is_some_and(|until| Instant::now() >= until) {
+                return Ok(execution);
+            }
+            let look = Instant::now() + LOOK_INTERVAL;
+            let look = until.map_or(look, |until| look.min(until));
+            loop {
+                match tokio::time::timeout_at(look, milestones.recv()).await {
+                    Ok(Ok((whose, milestone))) if whose == id && wanted.contains(&milestone) => {
+                        return self.execution(id).await;
+                    }
+                    Ok(Ok(_)) => {}
+                    Ok(Err(broadcast::error::RecvError::Lagged(_))) => break,
+                    Ok(Err(broadcast::error::RecvError::Closed)) | Err(_) => break,
+                }
+            }
+        }
+    }
+
+    pub(super) fn announce(&self, id: ExecutionId, milestone: Milestone) {
+        // An error means that nobody waits.
+        let _ = self.inner.milestones.send((id, milestone));
+    }
+
+    /// The name and the bytes of an execution's output notebook as it is on disk now.
+    ///
+    /// # Errors
+    /// `NotFound` for the execution or its file.
+    pub async fn executed_notebook(&self, id: ExecutionId) -> Result<(String, Vec<u8>)> {
+        let execution = self.execution(id).await?;
+        let path = self.root().notebook("output_path", &execution.request.output_path)?;
+        let name = path.relative.rsplit('/').next().unwrap_or(&path.relative).to_owned();
+        let bytes = blocking(move || files::read(&path.absolute, &path.relative, u64::MAX - 1)).await?;
+        Ok((name, bytes))
+    }
+
+    /// The address at which a user's Jupyter server shows a notebook; `None` when the address needs a user and
+    /// none is known.
+    pub fn notebook_url(&self, path: &str, username: Option<&str>) -> Option<String> {
+        /// What a path segment may hold as it is (RFC 3986's unreserved characters).
+        const SEGMENT: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
+        let config = self.config();
+        let template = &config.jupyter_url_template;
+        if username.is_none() && template.contains("{username}") {
+            return None;
+        }
+        let segments: Vec<_> =
+            path.split('/').map(|segment| utf8_percent_encode(segment, SEGMENT).to_string()).collect();
+        let username = utf8_percent_encode(username.unwrap_or_default(), SEGMENT).to_string();
+        // One pass, so that what is filled in is never taken for a placeholder.
+        let mut url = String::new();
+        let mut rest = template.as_str();
+        while let Some(start) = rest.find('{') {
+            url.push_str(&rest[..start]);
+            let after = &rest[start..];
+            let fill = [("{base}", config.jupyter_base_url.as_str()), ("{username}", &username), ("{path}", &segments.join("/"))]
+                .into_iter()
+                .find_map(|(name, value)| after.strip_prefix(name).map(|rest| (value.to_owned(), rest)));
+            match fill {
+                Some((value, after)) => {
+                    url.push_str(&value);
+                    rest = after;
+                }
+                None => {
+                    url.push('{');
+                    rest = &after[1..];
+                }
+            }
+        }
+        url.push_str(rest);
+        Some(url)
+    }
+}
+
+/// The kernel that runs a notebook: the one named, else the notebook's own, else [`DEFAULT_KERNEL`].
+pub(super) fn find_kernel(data_dir: &std::path::Path, notebook: &Notebook, named: Option<&str>) -> Result<KernelSpec> {
+    let name = named.or(notebook.kernel_name()).unwrap_or(DEFAULT_KERNEL);
+    Ok(discovery::find(&SearchPath::from_process(data_dir), name)?)
+}
+
+pub(super) fn inject_options(spec: &KernelSpec) -> InjectOptions<'_> {
+    let language = (!spec.language.is_empty()).then_some(spec.language.as_str());
+    InjectOptions { kernel_name: Some(&spec.name), language, ..InjectOptions::default() }
+}
+
+/// A kernel that cannot be had is a fault of the request, not a missing resource.
+fn kernel_field(error: Error) -> Error {
+    match error.kind() {
+        ErrorKind::NotFound => Error::invalid(error.message()).with_field("kernel_name", error.message()).with_source(error),
+        _ => error,
+    }
+}

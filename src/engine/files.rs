@@ -1,0 +1,104 @@
+//! Notebook files: read within a limit, replaced atomically.
+
+use std::io::{Read, Write};
+use std::path::Path;
+
+use crate::error::{Error, Result};
+
+/// Reads a file of at most `limit` bytes. `shown` is how the caller named it.
+///
+/// # Errors
+/// `NotFound`, `TooLarge`, `BadInput` when it is no file, `Unavailable` when it cannot be read.
+pub fn read(path: &Path, shown: &str, limit: u64) -> Result<Vec<u8>> {
+    let failed = |error: std::io::Error| match error.kind() {
+        std::io::ErrorKind::NotFound | std::io::ErrorKind::NotADirectory => {
+            Error::not_found(format!("there is no notebook `{shown}`")).with_source(error)
+        }
+        kind => Error::unavailable(format!("`{shown}` cannot be read ({kind})")).with_source(error),
+    };
+    let file = std::fs::File::open(path).map_err(failed)?;
+    let metadata = file.metadata().map_err(failed)?;
+    if !metadata.is_file() {
+        return Err(Error::bad_input(format!("`{shown}` is not a file")));
+    }
+    let mut bytes = Vec::with_capacity(usize::try_from(metadata.len().min(limit)).unwrap_or(0));
+    file.take(limit.saturating_add(1)).read_to_end(&mut bytes).map_err(failed)?;
+    if bytes.len() as u64 > limit {
+        return Err(Error::too_large(format!("`{shown}` is larger than the limit of {limit} bytes")));
+    }
+    Ok(bytes)
+}
+
+/// Replaces a file through a temporary one beside it; a reader sees the old or the new, never a part. With
+/// `create_new`, refuses to replace.
+///
+/// # Errors
+/// `Conflict` when `create_new` and it exists, `Unavailable` when it cannot be written (disk full, read-only).
+pub fn write(path: &Path, shown: &str, bytes: &[u8], create_new: bool) -> Result<()> {
+    let failed = |error: std::io::Error| {
+        let what = match error.kind() {
+            std::io::ErrorKind::StorageFull | std::io::ErrorKind::QuotaExceeded => "the disk is full".to_owned(),
+            kind => kind.to_string(),
+        };
+        Error::unavailable(format!("`{shown}` cannot be written ({what}); nothing was changed")).with_source(error)
+    };
+    let folder = path.parent().unwrap_or(Path::new("."));
+    std::fs::create_dir_all(folder).map_err(failed)?;
+    let mut builder = tempfile::Builder::new();
+    builder.prefix(".bindery-").suffix(".tmp");
+    // The permissions that the file has, or that a new file of this process gets: tempfile's own are 0600.
+    let permissions = std::fs::metadata(path).map(|metadata| metadata.permissions()).ok();
+    #[cfg(unix)]
+    if permissions.is_none() {
+        use std::os::unix::fs::PermissionsExt;
+        builder.permissions(std::fs::Permissions::from_mode(0o666));
+    }
+    let mut file = builder.tempfile_in(folder).map_err(failed)?;
+    if let Some(permissions) = permissions {
+        file.as_file().set_permissions(permissions).map_err(failed)?;
+    }
+    file.write_all(bytes).and_then(|()| file.as_file().sync_data()).map_err(failed)?;
+    if create_new {
+        file.persist_noclobber(path).map_err(|error| match error.error.kind() {
+            std::io::ErrorKind::AlreadyExists => {
+                Error::conflict(format!("`{shown}` exists already: choose another name or set `overwrite`"))
+            }
+            _ => failed(error.error),
+        })?;
+    } else {
+        file.persist(path).map_err(|error| failed(error.error))?;
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::ErrorKind;
+
+    #[test]
+    fn a_file_is_replaced_whole_and_keeps_its_permissions() {
+        use std::os::unix::fs::PermissionsExt;
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("a/b.ipynb");
+        write(&path, "a/b.ipynb", b"one", true).unwrap();
+        std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o640)).unwrap();
+        assert_eq!(write(&path, "a/b.ipynb", b"two", true).unwrap_err().kind(), ErrorKind::Conflict);
+        write(&path, "a/b.ipynb", b"two", false).unwrap();
+        assert_eq!(read(&path, "a/b.ipynb", 3).unwrap(), b"two");
+        assert_eq!(std::fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o640);
+        assert_eq!(std::fs::read_dir(path.parent().unwrap()).unwrap().count(), 1);
+    }
+
+    #[test]
+    fn what_cannot_be_read_is_said_without_the_machines_paths() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("x.ipynb");
+        assert_eq!(read(&path, "x.ipynb", 10).unwrap_err().kind(), ErrorKind::NotFound);
+        std::fs::write(&path, b"0123456789+").unwrap();
+        let error = read(&path, "x.ipynb", 10).unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::TooLarge);
+        assert!(!error.to_string().contains(folder.path().to_str().unwrap()));
+        assert_eq!(read(folder.path(), "d", 10).unwrap_err().kind(), ErrorKind::BadInput);
+    }
+}

@@ -1,0 +1,145 @@
+//! The journal of a run: everything that the kernel sent, on disk as it comes.
+//!
+//! A text file of JSON lines: first the notebook as it was when the run began, then one event a line. The
+//! notebook file is rewritten at intervals only; what came in between is here, and after a crash the two
+//! together are complete. Appending costs what is appended.
+
+use std::fs::File;
+use std::io::{BufRead, BufReader, Write};
+use std::path::{Path, PathBuf};
+
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use crate::error::{Error, Result};
+use crate::execution::ExecutionId;
+use crate::notebook::Notebook;
+use crate::notebook::record::{Event, Recorder};
+
+/// An open journal.
+#[derive(Debug)]
+pub(super) struct Journal {
+    path: PathBuf,
+    file: File,
+    line: Vec<u8>,
+}
+
+#[derive(Deserialize)]
+struct Head {
+    start_time: String,
+    notebook: Value,
+}
+
+#[derive(Serialize)]
+struct HeadRef<'a> {
+    start_time: &'a str,
+    notebook: &'a Notebook,
+}
+
+impl Journal {
+    /// Starts the journal of an execution, in place of an earlier attempt's.
+    pub(super) fn create(folder: &Path, id: ExecutionId, start_time: &str, notebook: &Notebook) -> Result<Self> {
+        let path = path(folder, id);
+        let create = || {
+            let mut journal = Self { file: File::create(&path)?, path: path.clone(), line: Vec::new() };
+            journal.write(&HeadRef { start_time, notebook })?;
+            Ok(journal)
+        };
+        create().map_err(|error: std::io::Error| {
+            Error::unavailable(format!("the journal of execution {id} cannot be written ({})", error.kind()))
+                .with_source(error)
+        })
+    }
+
+    /// Appends one event. Once this returns, a crash of this process loses it no more.
+    pub(super) fn append(&mut self, event: &Event) -> std::io::Result<()> {
+        self.write(event)
+    }
+
+    /// Removes the journal: the notebook on disk has it all.
+    pub(super) fn remove(self) {
+        if let Err(error) = std::fs::remove_file(&self.path) {
+            tracing::warn!(%error, "a journal that is no longer needed cannot be removed");
+        }
+    }
+
+    fn write<T: Serialize>(&mut self, value: &T) -> std::io::Result<()> {
+        self.line.clear();
+        serde_json::to_writer(&mut self.line, value)?;
+        self.line.push(b'\n');
+        // One call, so that a crash cuts a line only when the system cuts the call.
+        self.file.write_all(&self.line)
+    }
+}
+
+/// What the journal of an execution tells; `None` when there is none, as for a run that never began.
+pub(super) fn replay(folder: &Path, id: ExecutionId) -> Result<Option<Recorder>> {
+    let failed = |error: std::io::Error| {
+        Error::unavailable(format!("the journal of execution {id} cannot be read")).with_source(error)
+    };
+    let file = match File::open(path(folder, id)) {
+        Ok(file) => file,
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
+        Err(error) => return Err(failed(error)),
+    };
+    let mut lines = BufReader::new(file).split(b'\n');
+    let head = lines.next().transpose().map_err(failed)?.unwrap_or_default();
+    // A crash while the first line was written: nothing has run yet.
+    let Ok(Head { start_time, notebook }) = serde_json::from_slice(&head) else { return Ok(None) };
+    let mut recorder = Recorder::resume(Notebook::from_value(notebook)?, &start_time);
+    for line in lines {
+        // The last line may have been cut by the crash; nothing can follow it.
+        let Ok(event) = serde_json::from_slice::<Event>(&line.map_err(failed)?) else { break };
+        recorder.apply(event);
+    }
+    Ok(Some(recorder))
+}
+
+/// Removes the journal of an execution that has been settled.
+pub(super) fn discard(folder: &Path, id: ExecutionId) {
+    // An error leaves a file that nobody reads.
+    let _ = std::fs::remove_file(path(folder, id));
+}
+
+fn path(folder: &Path, id: ExecutionId) -> PathBuf {
+    folder.join(format!("{id}.jsonl"))
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+    use crate::notebook::record::RunEnd;
+
+    const T0: &str = "2026-01-01T00:00:00.000000+00:00";
+
+    fn stream(text: &str) -> Event {
+        let output = json!({"name": "stdout", "output_type": "stream", "text": text});
+        Event::Output { cell: 0, output, display_id: None }
+    }
+
+    #[test]
+    fn a_journal_cut_in_the_middle_of_a_line_gives_all_before_it() {
+        let folder = tempfile::tempdir().unwrap();
+        let notebook = Notebook::from_value(json!({
+            "cells": [{"cell_type": "code", "execution_count": null, "metadata": {}, "outputs": [], "source": "x"}],
+            "metadata": {}, "nbformat": 4, "nbformat_minor": 4
+        }))
+        .unwrap();
+        let id = ExecutionId(7);
+        let recorder = Recorder::start(notebook, T0);
+        let mut journal = Journal::create(folder.path(), id, T0, recorder.notebook()).unwrap();
+        journal.append(&Event::CellStarted { cell: 0, time: T0.into() }).unwrap();
+        journal.append(&stream("kept\n")).unwrap();
+        journal.append(&stream("cut")).unwrap();
+        let file = path(folder.path(), id);
+        let bytes = std::fs::read(&file).unwrap();
+        std::fs::write(&file, &bytes[..bytes.len() - 10]).unwrap();
+
+        let notebook = replay(folder.path(), id).unwrap().unwrap().finish(RunEnd::Failed, T0);
+        assert_eq!(notebook.cells()[0].outputs()[0]["text"], json!(["kept\n"]));
+        discard(folder.path(), id);
+        assert!(replay(folder.path(), id).unwrap().is_none());
+    }
+}

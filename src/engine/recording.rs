@@ -1,0 +1,228 @@
+//! A run as it is recorded: applied to the notebook, journaled, saved at intervals, told to those who watch.
+
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use jiff::Timestamp;
+use serde_json::{Map, Value};
+use tokio::sync::watch;
+use tokio::time::Instant;
+
+use super::journal::Journal;
+use super::{blocking, files, isoformat, new_cell_id};
+use crate::error::Result;
+use crate::execution::{CellError, Progress};
+use crate::notebook::inject::add_error_markers;
+use crate::notebook::record::{Event, Recorder, RunEnd};
+use crate::notebook::{Cell, Notebook};
+
+/// The least time between two saves of a notebook that is running.
+const SAVE_INTERVAL: Duration = Duration::from_secs(1);
+/// Saving may take no more than this part of the time.
+const SAVE_SHARE: u32 = 10;
+
+/// How far a run has come.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct RunProgress {
+    /// In cells of every type.
+    pub progress: Progress,
+    /// Code cells that are done.
+    pub code_cells_done: usize,
+}
+
+/// The recording of one run.
+#[derive(Debug)]
+pub(super) struct Recording {
+    recorder: Recorder,
+    journal: Option<Journal>,
+    output: Option<OutputFile>,
+    progress: watch::Sender<RunProgress>,
+    warnings: Vec<String>,
+    unsaved: bool,
+    next_save: Instant,
+}
+
+impl Recording {
+    /// Records into the notebook of `recorder`; saved as it goes when there is an `output`.
+    pub(super) fn new(
+        recorder: Recorder,
+        journal: Option<Journal>,
+        output: Option<OutputFile>,
+        progress: watch::Sender<RunProgress>,
+    ) -> Self {
+        progress.send_modify(|it| it.progress.cells_total = recorder.notebook().cells().len());
+        Self { recorder, journal, output, progress, warnings: Vec::new(), unsaved: true, next_save: Instant::now() }
+    }
+
+    pub(super) fn cells(&self) -> &[Cell] {
+        self.recorder.notebook().cells()
+    }
+
+    pub(super) fn warn(&mut self, warning: impl Into<String>) {
+        self.warnings.push(warning.into());
+    }
+
+    /// Records one event: on disk first, then in the notebook.
+    pub(super) fn apply(&mut self, event: Event) {
+        if let Some(journal) = &mut self.journal
+            && let Err(error) = journal.append(&event)
+        {
+            tracing::error!(%error, "the journal cannot be written: a crash would now lose outputs");
+            self.warn(format!("the journal could not be written ({}); the notebook is complete all the same", error.kind()));
+            self.journal = None;
+        }
+        self.recorder.apply(event);
+        self.unsaved = true;
+    }
+
+    pub(super) fn cell_started(&mut self, cell: usize) {
+        self.apply(Event::CellStarted { cell, time: isoformat(Timestamp::now()) });
+        self.progress.send_modify(|it| it.progress.current_cell = Some(cell));
+    }
+
+    /// Records the end of a cell, and saves when it is time: always after the first code cell, whose outputs
+    /// a person may be waiting for.
+    pub(super) async fn cell_finished(&mut self, cell: usize, failed: bool) {
+        self.apply(Event::CellFinished { cell, time: isoformat(Timestamp::now()), failed });
+        let is_code = self.cells()[cell].is_code();
+        let first = is_code && self.progress.borrow().code_cells_done == 0;
+        if first || Instant::now() >= self.next_save {
+            self.save_partial().await;
+        }
+        self.progress.send_modify(|it| {
+            it.progress.cells_done += 1;
+            it.progress.current_cell = None;
+            it.code_cells_done += usize::from(is_code);
+        });
+    }
+
+    /// Comes back when what is unsaved should be saved; never when there is nothing to save or nowhere.
+    pub(super) async fn save_due(&self) {
+        match self.output {
+            Some(_) if self.unsaved => tokio::time::sleep_until(self.next_save).await,
+            _ => std::future::pending().await,
+        }
+    }
+
+    /// Saves the notebook as it stands. Failing here loses nothing yet: it is tried again later.
+    pub(super) async fn save_partial(&mut self) {
+        let started = Instant::now();
+        let Some(output) = &mut self.output else { return };
+        if let Err(error) = output.save(self.recorder.notebook()).await {
+            tracing::warn!(%error, cause = error.cause(), "the running notebook cannot be saved now");
+        }
+        self.unsaved = false;
+        self.next_save = Instant::now() + SAVE_INTERVAL.max(started.elapsed() * SAVE_SHARE);
+    }
+
+    /// Completes the notebook and marks the cell that failed, as papermill does.
+    pub(super) fn finish(self, error: Option<&CellError>, end_time: Timestamp) -> Finished {
+        let end = if error.is_some() { RunEnd::Failed } else { RunEnd::Complete };
+        let notebook = complete(self.recorder, end, error, end_time);
+        Finished { notebook, journal: self.journal, output: self.output, warnings: self.warnings }
+    }
+}
+
+impl Recording {
+    /// Completes a notebook that was stopped on request: cut short, and no cell marked.
+    pub(super) fn finish_stopped(self, end_time: Timestamp) -> Finished {
+        let notebook = complete(self.recorder, RunEnd::Failed, None, end_time);
+        Finished { notebook, journal: self.journal, output: self.output, warnings: self.warnings }
+    }
+
+    /// Notes what the kernel says about its language, as nbclient does.
+    pub(super) fn kernel_info(&mut self, info: &Map<String, Value>) {
+        if let Some(language_info) = info.get("language_info") {
+            self.apply(Event::LanguageInfo { language_info: language_info.clone() });
+        }
+    }
+}
+
+/// What a run leaves.
+#[derive(Debug)]
+pub(super) struct Finished {
+    pub(super) notebook: Notebook,
+    pub(super) journal: Option<Journal>,
+    pub(super) output: Option<OutputFile>,
+    pub(super) warnings: Vec<String>,
+}
+
+/// Completes a notebook, also one that was read back from a journal.
+pub(super) fn complete(recorder: Recorder, end: RunEnd, error: Option<&CellError>, end_time: Timestamp) -> Notebook {
+    let mut notebook = recorder.finish(end, &isoformat(end_time));
+    if let Some(cell) = error.and_then(|error| error.cell_index) {
+        let count = notebook.cells().get(cell).and_then(Cell::execution_count);
+        add_error_markers(&mut notebook, cell, count, new_cell_id);
+    }
+    notebook
+}
+
+/// The file that a run writes, and how it looked when the run last wrote it.
+#[derive(Debug)]
+pub(super) struct OutputFile {
+    path: PathBuf,
+    relative: String,
+    written: Option<FileState>,
+    moved: bool,
+    /// For a name of its own, should somebody else write the file meanwhile.
+    id: String,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct FileState {
+    inode: u64,
+    modified: (i64, i64),
+    size: u64,
+}
+
+impl FileState {
+    fn of(path: &Path) -> Option<Self> {
+        let metadata = std::fs::metadata(path).ok()?;
+        Some(Self {
+            inode: metadata.ino(),
+            modified: (metadata.mtime(), metadata.mtime_nsec()),
+            size: metadata.size(),
+        })
+    }
+}
+
+impl OutputFile {
+    /// A file at `path`, which clients know as `relative`. What is there now may be replaced.
+    pub(super) fn new(path: PathBuf, relative: String, id: String) -> Self {
+        Self { path, relative, written: None, moved: false, id }
+    }
+
+    /// Where the notebook is when it had to go elsewhere than asked for.
+    pub(super) fn moved_to(&self) -> Option<&str> {
+        self.moved.then_some(self.relative.as_str())
+    }
+
+    /// Writes the notebook. When somebody else has written the file since we last did (a person edits the
+    /// notebook that is running), theirs is left alone and ours goes beside it.
+    pub(super) async fn save(&mut self, notebook: &Notebook) -> Result<()> {
+        let bytes = notebook.to_bytes();
+        if let Some(written) = self.written
+            && FileState::of(&self.path).is_some_and(|now| now != written)
+        {
+            self.step_aside();
+        }
+        let (path, shown) = (self.path.clone(), self.relative.clone());
+        self.written = blocking(move || {
+            files::write(&path, &shown, &bytes, false)?;
+            Ok(FileState::of(&path))
+        })
+        .await?;
+        Ok(())
+    }
+
+    fn step_aside(&mut self) {
+        let suffix = format!(".execution-{}.ipynb", self.id);
+        let beside = |name: &str| format!("{}{suffix}", name.strip_suffix(".ipynb").unwrap_or(name));
+        let file = self.path.file_name().and_then(|name| name.to_str()).unwrap_or("notebook.ipynb").to_owned();
+        tracing::warn!(notebook = %self.relative, "the notebook was changed while it ran: the result goes beside it");
+        self.relative = beside(&self.relative);
+        self.path = self.path.with_file_name(beside(&file));
+        self.moved = true;
+    }
+}

@@ -1,0 +1,453 @@
+//! What a worker does: claim, parameterise, start a kernel, run the cells, save, then write the final status,
+//! then tell MLflow. And what it does with an execution whose worker died.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use jiff::Timestamp;
+use tokio::sync::watch;
+use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::AbortOnDropHandle;
+
+use super::cells::{Ending, Stop, run_cells};
+use super::executions::{find_kernel, inject_options};
+use super::journal::{self, Journal};
+use super::recording::{Finished, OutputFile, Recording, RunProgress, complete};
+use super::tracking::Tracking;
+use super::{Engine, Milestone, blocking, files, isoformat, notebooks};
+use crate::config::TemplateStoreConfig;
+use crate::db::{Finish, Lease};
+use crate::error::{Error, ErrorKind, Result};
+use crate::execution::{CellError, Execution, ExecutionStatus};
+use crate::kernel::launch::launch_command;
+use crate::kernel::search_path::SearchPath;
+use crate::kernel::spec::KernelSpec;
+use crate::kernel::{Kernel, KernelStart, Transport};
+use crate::notebook::inject::{prepare_metadata, remove_error_markers};
+use crate::notebook::record::{Recorder, RunEnd};
+use crate::notebook::{Notebook, Parameters};
+use crate::queue;
+
+/// A lease not prolonged for so long is lost, and its execution with it.
+const LEASE: Duration = Duration::from_secs(15);
+/// How often a lease is prolonged, and a request to cancel is seen.
+const HEARTBEAT: Duration = Duration::from_secs(1);
+/// How often abandoned executions are looked for.
+const SETTLE_INTERVAL: Duration = Duration::from_secs(5);
+/// How long a result that cannot be saved is tried again.
+const SAVE_PATIENCE: Duration = Duration::from_secs(60);
+
+/// A notebook ready to run.
+struct Prepared {
+    notebook: Notebook,
+    spec: KernelSpec,
+    parameters: Parameters,
+    warnings: Vec<String>,
+}
+
+impl Engine {
+    /// Works until `shutdown`: takes executions from the queue and runs them, and settles those whose worker
+    /// died. After `shutdown` the ones in hand may go on for the configured grace and are then interrupted.
+    ///
+    /// # Errors
+    /// `Internal` when the queue gives up, which it has no reason to.
+    pub async fn work(&self, shutdown: CancellationToken) -> Result<()> {
+        let settling = AbortOnDropHandle::new(tokio::spawn(self.clone().settle_abandoned(shutdown.clone())));
+        let (stop, stopped) = watch::channel(false);
+        let grace = self.config().shutdown_grace;
+        let patience = shutdown.clone();
+        let _patience = AbortOnDropHandle::new(tokio::spawn(async move {
+            patience.cancelled().await;
+            tokio::time::sleep(grace).await;
+            let _ = stop.send(true);
+        }));
+        let (claimer, runner) = (self.clone(), self.clone());
+        queue::run_worker(
+            &format!("bindery-{}", self.inner.owner),
+            self.config().workers,
+            self.inner.wakeup.clone(),
+            shutdown,
+            move || {
+                let engine = claimer.clone();
+                async move { engine.database().claim_execution(&engine.inner.owner, LEASE, Timestamp::now()).await }
+            },
+            move |lease: Lease| {
+                let (engine, stopped) = (runner.clone(), stopped.clone());
+                async move { engine.run(lease, stopped).await }
+            },
+        )
+        .await?;
+        drop(settling);
+        Ok(())
+    }
+
+    /// Runs one claimed execution to its final status.
+    async fn run(&self, lease: Lease, stopped: watch::Receiver<bool>) {
+        let id = lease.id;
+        let (stop, stop_seen) = watch::channel(None);
+        let _heartbeat = AbortOnDropHandle::new(tokio::spawn(heartbeat(self.clone(), lease.clone(), stop, stopped)));
+        if let Err(error) = self.run_leased(&lease, stop_seen).await {
+            // The lease runs out and the execution is settled then, from its journal.
+            tracing::error!(execution.id = %id, %error, cause = error.cause(), "an execution cannot be finished now");
+        }
+        self.announce(id, Milestone::Ended);
+    }
+
+    async fn run_leased(&self, lease: &Lease, stop: watch::Receiver<Option<Stop>>) -> Result<()> {
+        let started = Instant::now();
+        let execution = self.database().execution(lease.id).await?;
+        tracing::info!(execution.id = %lease.id, attempt = lease.attempt, "an execution starts");
+        let prepared = match self.prepare(&execution).await {
+            Ok(prepared) => prepared,
+            Err(error) => {
+                let finish = Finish {
+                    status: ExecutionStatus::Failed,
+                    error: Some(error_of(&error)),
+                    warnings: Vec::new(),
+                    output_path: None,
+                };
+                return self.write_final(lease, &finish).await;
+            }
+        };
+        let Prepared { notebook, spec, parameters, warnings } = prepared;
+        let start_time = execution.start_time.unwrap_or_else(Timestamp::now);
+        let recorder = Recorder::start(notebook, &isoformat(start_time));
+        let journal = Journal::create(&self.journal_dir(), lease.id, &isoformat(start_time), recorder.notebook());
+        let output = self.root().notebook("output_path", &execution.request.output_path)?;
+        let output = OutputFile::new(output.absolute, output.relative, lease.id.to_string());
+        let (progress, watcher) = watch::channel(RunProgress::default());
+        let telling = tokio::spawn(tell_progress(self.clone(), lease.clone(), spec.name.clone(), watcher));
+        let mut journal_error = None;
+        let journal = journal.map_err(|error| journal_error = Some(error)).ok();
+        let mut recording = Recording::new(recorder, journal, Some(output), progress);
+        warnings.into_iter().chain(journal_error.map(|error| error.message().to_owned())).for_each(|it| recording.warn(it));
+        recording.save_partial().await;
+
+        let tracking = self.start_tracking(&execution, &parameters).await;
+        let (kernel, ending) = self.run_on_kernel(&execution, &spec, &tracking, &mut recording, started, stop).await;
+
+        let (status, error) = match &ending {
+            Ending::Complete => (ExecutionStatus::Success, None),
+            Ending::Failed(error) => (ExecutionStatus::Failed, Some(error.clone())),
+            Ending::Stopped(Stop::Cancelled, _) => (ExecutionStatus::Cancelled, None),
+            Ending::Stopped(Stop::WorkerStopped, cell) => {
+                let error = CellError::new(Some(*cell), "WorkerStopped", "the service was stopped while the notebook ran");
+                (ExecutionStatus::Failed, Some(error))
+            }
+            Ending::Stopped(Stop::LeaseLost, _) => {
+                telling.abort();
+                return Err(Error::conflict("the lease was lost: another worker owns the execution now"));
+            }
+        };
+        let end_time = Timestamp::now();
+        let Finished { notebook, journal, output, warnings } = match error.is_none() && status != ExecutionStatus::Success {
+            // Cancelled: cut short, though no cell is to blame.
+            true => recording.finish_stopped(end_time),
+            false => recording.finish(error.as_ref(), end_time),
+        };
+        // The progress channel closed with the recording: what was told last is on its way into the record.
+        let _ = telling.await;
+        let mut finish = Finish { status, error, warnings, output_path: None };
+        let saved = match output {
+            Some(mut output) => {
+                let saved = save_patiently(&mut output, &notebook).await;
+                finish.output_path = output.moved_to().map(str::to_owned);
+                saved
+            }
+            None => Ok(()),
+        };
+        match saved {
+            Ok(()) => {
+                self.write_final(lease, &finish).await?;
+                journal.into_iter().for_each(Journal::remove);
+            }
+            Err(error) => {
+                // The journal stays: it holds what the file should.
+                finish.status = ExecutionStatus::Failed;
+                finish.error = Some(CellError::new(None, "NotebookNotSaved", error.message()));
+                self.write_final(lease, &finish).await?;
+            }
+        }
+        self.announce(lease.id, Milestone::Ended);
+        if let Some(kernel) = kernel {
+            kernel.shutdown().await;
+        }
+        if let Some(tracking) = tracking {
+            let file_name = finish.output_path.as_deref().unwrap_or(&execution.request.output_path);
+            let file_name = file_name.rsplit('/').next().unwrap_or(file_name);
+            tracking.finish(finish.status, file_name, notebook.to_bytes()).await;
+        }
+        Ok(())
+    }
+
+    /// Reads the notebook and makes it ready: parameters bound, an earlier run's marks gone, a kernel found.
+    async fn prepare(&self, execution: &Execution) -> Result<Prepared> {
+        let request = execution.request.clone();
+        let path = self.root().notebook("notebook_path", &request.notebook_path)?;
+        let limit = self.config().max_notebook_size;
+        let data_dir = self.config().data_dir.clone();
+        blocking(move || {
+            let mut notebook = Notebook::parse(&files::read(&path.absolute, &path.relative, limit)?)?;
+            let spec = find_kernel(&data_dir, &notebook, request.kernel_name.as_deref())?;
+            let parameters = match request.parameters.as_deref() {
+                Some(text) => {
+                    let raw = serde_json::from_str(text).map_err(|error| {
+                        Error::internal("recorded parameters cannot be read").with_source(error)
+                    })?;
+                    Parameters::from_json_text(raw)?
+                }
+                None => Parameters::new(),
+            };
+            remove_error_markers(&mut notebook);
+            let warnings = notebooks::bind(&mut notebook, &parameters, inject_options(&spec))?;
+            prepare_metadata(&mut notebook, Some(&request.notebook_path), Some(&request.output_path), false);
+            Ok(Prepared { notebook, spec, parameters, warnings })
+        })
+        .await
+    }
+
+    async fn run_on_kernel(
+        &self,
+        execution: &Execution,
+        spec: &KernelSpec,
+        tracking: &Option<Tracking<'_>>,
+        recording: &mut Recording,
+        started: Instant,
+        stop: watch::Receiver<Option<Stop>>,
+    ) -> (Option<Kernel>, Ending) {
+        let cwd = match self.root().notebook("notebook_path", &execution.request.notebook_path) {
+            Ok(path) => path.absolute.parent().map_or_else(|| self.root().path().to_owned(), PathBuf::from),
+            Err(error) => return (None, Ending::Failed(error_of(&error))),
+        };
+        let mut env = vec![("BINDERY_EXECUTION_ID".to_owned(), execution.id.to_string())];
+        let mut hidden: Vec<&'static str> = match self.config().template_store {
+            TemplateStoreConfig::S3 { .. } => STORE_SECRETS.to_vec(),
+            TemplateStoreConfig::Folder(_) => Vec::new(),
+        };
+        if let Some(tracking) = tracking {
+            hidden.extend(crate::mlflow::VARIABLES_TO_CLEAR);
+            env.extend(tracking.kernel_environment(execution));
+        }
+        let limits = execution.request.limits;
+        let starting = start_kernel(spec, &self.config().data_dir, &cwd, &env, &hidden, limits.start_timeout);
+        let mut stop_early = stop.clone();
+        let kernel = tokio::select! {
+            kernel = starting => kernel,
+            Ok(why) = async { stop_early.wait_for(Option::is_some).await.map(|why| *why) } => {
+                return (None, Ending::Stopped(why.unwrap_or(Stop::Cancelled), 0));
+            }
+        };
+        let mut kernel = match kernel {
+            Ok(kernel) => kernel,
+            Err(error) => return (None, Ending::Failed(error_of(&error))),
+        };
+        recording.kernel_info(kernel.info());
+        let ending = run_cells(&mut kernel, recording, &limits, started, stop).await;
+        (Some(kernel), ending)
+    }
+
+    /// Writes the final status; tried again while the database is away, for as long as the lease may last.
+    async fn write_final(&self, lease: &Lease, finish: &Finish) -> Result<()> {
+        let until = Instant::now() + SAVE_PATIENCE;
+        loop {
+            match self.database().finish_execution(lease, finish, Timestamp::now()).await {
+                Ok(true) => break,
+                Ok(false) => return Err(Error::conflict("the lease was lost: another worker owns the execution now")),
+                Err(error) if Instant::now() < until => {
+                    tracing::warn!(execution.id = %lease.id, %error, "the final status cannot be written now: trying again");
+                    tokio::time::sleep(Duration::from_secs(1)).await;
+                }
+                Err(error) => return Err(error),
+            }
+        }
+        metrics::counter!("bindery_executions_finished_total", "status" => finish.status.as_str()).increment(1);
+        match &finish.error {
+            Some(error) => tracing::info!(
+                execution.id = %lease.id, status = %finish.status, error.name = %error.ename, "an execution ended"
+            ),
+            None => tracing::info!(execution.id = %lease.id, status = %finish.status, "an execution ended"),
+        }
+        Ok(())
+    }
+
+    /// Looks for executions whose worker died, now and then, and settles each.
+    async fn settle_abandoned(self, shutdown: CancellationToken) {
+        loop {
+            match self.database().claim_abandoned(&self.inner.owner, LEASE, Timestamp::now()).await {
+                Ok(Some(lease)) => {
+                    let id = lease.id;
+                    if let Err(error) = self.settle(lease).await {
+                        tracing::warn!(execution.id = %id, %error, cause = error.cause(), "an abandoned execution cannot be settled now");
+                    }
+                    continue;
+                }
+                Ok(None) => {}
+                Err(error) => tracing::warn!(%error, "abandoned executions cannot be looked for now"),
+            }
+            tokio::select! {
+                () = shutdown.cancelled() => return,
+                () = tokio::time::sleep(SETTLE_INTERVAL) => {}
+            }
+        }
+    }
+
+    /// Ends an execution whose worker died: what its journal holds goes into the notebook, then it is `failed`.
+    async fn settle(&self, lease: Lease) -> Result<()> {
+        let execution = self.database().execution(lease.id).await?;
+        tracing::warn!(execution.id = %lease.id, "the worker of this execution died: saving what it left");
+        let cell = execution.progress.current_cell;
+        let error = CellError::new(cell, "WorkerLost", "the service died while the notebook ran; what it had produced was kept");
+        let folder = self.journal_dir();
+        let (id, end_time) = (lease.id, Timestamp::now());
+        let marked = error.clone();
+        let notebook = blocking(move || {
+            let recorder = journal::replay(&folder, id)?;
+            Ok(recorder.map(|recorder| complete(recorder, RunEnd::Failed, Some(&marked), end_time)))
+        })
+        .await?;
+        let mut finish =
+            Finish { status: ExecutionStatus::Failed, error: Some(error), warnings: Vec::new(), output_path: None };
+        if let Some(notebook) = &notebook {
+            let output = self.root().notebook("output_path", &execution.request.output_path)?;
+            OutputFile::new(output.absolute, output.relative, lease.id.to_string()).save(notebook).await?;
+        }
+        if execution.cancel_requested {
+            finish.status = ExecutionStatus::Cancelled;
+            finish.error = None;
+        }
+        self.write_final(&lease, &finish).await?;
+        journal::discard(&self.journal_dir(), lease.id);
+        self.announce(lease.id, Milestone::Ended);
+        if let (Some(tracking), Some(notebook)) = (self.resume_tracking(&execution).await, notebook) {
+            let path = &execution.request.output_path;
+            tracking.finish(finish.status, path.rsplit('/').next().unwrap_or(path), notebook.to_bytes()).await;
+        }
+        Ok(())
+    }
+}
+
+/// The service's own credentials, which are none of a notebook's business.
+const STORE_SECRETS: [&str; 9] = [
+    "AWS_ACCESS_KEY_ID",
+    "AWS_SECRET_ACCESS_KEY",
+    "AWS_SESSION_TOKEN",
+    "MINIO_ACCESS_KEY",
+    "MINIO_SECRET_KEY",
+    "MINIO_ROOT_USER",
+    "MINIO_ROOT_PASSWORD",
+    "BINDERY_DATABASE_URL",
+    "BINDERY_MLFLOW_TRACKING_URI",
+];
+
+/// Starts a kernel of `spec` in `cwd`.
+pub(super) async fn start_kernel(
+    spec: &KernelSpec,
+    data_dir: &std::path::Path,
+    cwd: &std::path::Path,
+    env: &[(String, String)],
+    hidden: &[&'static str],
+    start_timeout: Duration,
+) -> Result<Kernel> {
+    let start = KernelStart {
+        name: &spec.name,
+        interrupt_mode: spec.interrupt_mode,
+        transport: Transport::Ipc,
+        cwd,
+        env,
+        start_timeout,
+    };
+    let search_path = SearchPath::from_process(data_dir);
+    let starting = Kernel::start(start, |connection_file| {
+        let mut command = launch_command(spec, connection_file, &search_path, &|name| std::env::var_os(name));
+        command.env_remove.extend(hidden);
+        command
+    });
+    let begun = Instant::now();
+    let kernel = starting.await;
+    metrics::histogram!("bindery_kernel_start_seconds").record(begun.elapsed().as_secs_f64());
+    kernel
+}
+
+/// Keeps the lease while the execution runs, and passes on why it should stop.
+async fn heartbeat(
+    engine: Engine,
+    lease: Lease,
+    stop: watch::Sender<Option<Stop>>,
+    mut stopped: watch::Receiver<bool>,
+) {
+    let mut renewed = Instant::now();
+    loop {
+        tokio::select! {
+            () = tokio::time::sleep(HEARTBEAT) => {}
+            Ok(_) = stopped.wait_for(|stopped| *stopped), if stop.borrow().is_none() => {
+                let _ = stop.send(Some(Stop::WorkerStopped));
+            }
+        }
+        match engine.database().renew_lease(&lease, LEASE, Timestamp::now()).await {
+            Ok(Some(cancel)) => {
+                renewed = Instant::now();
+                if cancel && stop.borrow().is_none() {
+                    let _ = stop.send(Some(Stop::Cancelled));
+                }
+            }
+            Ok(None) => {
+                // Also once the final status is written; then nobody listens any more.
+                let _ = stop.send(Some(Stop::LeaseLost));
+                return;
+            }
+            Err(error) => {
+                tracing::warn!(execution.id = %lease.id, %error, "the lease cannot be prolonged now");
+                // SQLite's file has one machine: nobody else can take over while it cannot be reached. Whether
+                // the lease is still ours is asked as soon as the database answers again.
+                let _ = renewed;
+            }
+        }
+    }
+}
+
+/// Writes the progress into the record as it changes, and announces the first code cell.
+async fn tell_progress(engine: Engine, lease: Lease, kernel: String, mut progress: watch::Receiver<RunProgress>) {
+    let mut announced = false;
+    let mut open = true;
+    while open {
+        open = progress.changed().await.is_ok();
+        let RunProgress { progress: now, code_cells_done } = *progress.borrow_and_update();
+        if let Err(error) = engine.database().record_progress(&lease, now, &kernel).await {
+            tracing::debug!(execution.id = %lease.id, %error, "the progress cannot be recorded now");
+        }
+        if code_cells_done > 0 && !announced {
+            announced = true;
+            engine.announce(lease.id, Milestone::FirstCodeCell);
+        }
+    }
+}
+
+/// Saves the result; a disk that is full or a folder that is away may come back.
+async fn save_patiently(output: &mut OutputFile, notebook: &Notebook) -> Result<()> {
+    let until = Instant::now() + SAVE_PATIENCE;
+    let mut pause = Duration::from_millis(200);
+    loop {
+        match output.save(notebook).await {
+            Err(error) if Instant::now() + pause < until => {
+                tracing::warn!(%error, cause = error.cause(), "the executed notebook cannot be saved now: trying again");
+                tokio::time::sleep(pause).await;
+                pause = (pause * 2).min(Duration::from_secs(5));
+            }
+            saved => return saved,
+        }
+    }
+}
+
+/// An error of ours as an execution's error.
+pub(super) fn error_of(error: &Error) -> CellError {
+    let ename = match error.kind() {
+        ErrorKind::Kernel => "KernelStartError",
+        ErrorKind::NotFound if error.message().contains("kernel") => "KernelNotFound",
+        ErrorKind::NotFound => "NotebookNotFound",
+        ErrorKind::Invalid => "InvalidNotebook",
+        ErrorKind::NotANotebook | ErrorKind::TooLarge | ErrorKind::BadInput => "NotebookUnreadable",
+        _ => "ExecutionError",
+    };
+    CellError::new(None, ename, error.message())
+}
