@@ -5,5 +5,6 @@
 mod kernels;
 mod mlflow;
 mod notebook;
+mod starter_templates;
 mod store;
 mod support;
