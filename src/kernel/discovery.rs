@@ -106,7 +106,8 @@ fn resource_dirs(search_path: &SearchPath) -> Vec<(String, PathBuf)> {
         entries.sort();
         for path in entries {
             let name = path.file_name().and_then(|name| name.to_str()).map(str::to_lowercase);
-            let Some(name) = name.filter(|name| is_valid_name(name)) else { continue };
+            // A name with other characters than the valid ones is listed all the same: Jupyter only warns.
+            let Some(name) = name else { continue };
             let is_new = found.iter().all(|(known, _)| *known != name);
             if is_new && path.join("kernel.json").is_file() {
                 found.push((name, path));

@@ -214,9 +214,7 @@ async fn build(
 
     progress.step(&format!("making a virtual environment with Python {} ({installer})", python.version));
     installer.make_environment(&work, &python, progress).await?;
-    for (file, text) in [("requirements.txt", kernel.requirements), ("requirements.lock", kernel.lock)] {
-        write_whole(&places.environment.join(file), text)?;
-    }
+    write_whole(&places.environment.join("requirements.lock"), kernel.lock)?;
     progress.step("installing packages");
     installer.install_packages(&work, progress).await?;
     progress.step("importing them");

@@ -127,8 +127,9 @@ impl Installer {
                 command
             }
         };
-        command.arg("-r").arg(work.environment.join("requirements.txt"));
-        command.arg("-c").arg(work.environment.join("requirements.lock"));
+        // The lock alone: with it as constraints beside requirements.txt, pip reports an index that cannot be reached
+        // as a conflict of versions.
+        command.arg("-r").arg(work.environment.join("requirements.lock"));
         self.run(work, &mut command, "install the packages", progress).await
     }
 

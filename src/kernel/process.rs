@@ -40,16 +40,16 @@ pub(super) async fn run(
     let mut stderr = lines(child.stderr.take());
     let mut tail = VecDeque::new();
     let (mut stdout_open, mut stderr_open) = (true, true);
-    let mut status = None;
+    let mut has_exited = false;
     // At its exit the rest of the group is killed: something left in the background would keep a pipe open.
-    while status.is_none() || stdout_open || stderr_open {
+    while !has_exited || stdout_open || stderr_open {
         let line = tokio::select! {
             biased;
             line = stdout.next(), if stdout_open => { stdout_open = line.is_some(); line }
             line = stderr.next(), if stderr_open => { stderr_open = line.is_some(); line }
-            exited = child.wait(), if status.is_none() => { status = Some(exited?); group.kill(); None }
+            exited = child.wait(), if !has_exited => { exited?; has_exited = true; group.kill(); None }
         };
-        if let Some(line) = line.filter(|line| !line.trim().is_empty()) {
+        if let Some(line) = line.filter(|line| !line.trim().is_empty() && !is_noise(line)) {
             on_line(&line);
             if tail.len() == TAIL_LINES {
                 tail.pop_front();
@@ -57,11 +57,12 @@ pub(super) async fn run(
             tail.push_back(line);
         }
     }
-    let status = match status {
-        Some(status) => status,
-        None => child.wait().await?,
-    };
-    Ok(Finished { status, tail: tail.into() })
+    Ok(Finished { status: child.wait().await?, tail: tail.into() })
+}
+
+/// pip says this of each package that the lock holds for another Python or system.
+fn is_noise(line: &str) -> bool {
+    line.starts_with("Ignoring ") && line.contains(": markers ")
 }
 
 /// Kills what is left of a group when it goes out of scope.

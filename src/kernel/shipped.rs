@@ -12,7 +12,7 @@ pub struct ShippedKernel {
     pub kernel_json: &'static str,
     /// `requirements.txt`: the packages that are wanted, each at one version per Python.
     pub requirements: &'static str,
-    /// `requirements.lock`: everything that those pull in, given to the installer as constraints.
+    /// `requirements.lock`: those and everything that they pull in, which is what the installer is given.
     pub lock: &'static str,
     /// The modules whose import shows that the environment works.
     pub modules: &'static [&'static str],

@@ -1,9 +1,13 @@
 //! The integration tests: one binary, one module per noun.
 
-#![expect(clippy::unwrap_used, reason = "a test that cannot go on must fail, and helpers belong to the tests")]
+#![expect(
+    clippy::unwrap_used,
+    reason = "a test that cannot go on must fail, and helpers belong to the tests"
+)]
 
 mod kernels;
 mod mlflow;
 mod notebook;
+mod starter_templates;
 mod store;
 mod support;

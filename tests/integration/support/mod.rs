@@ -1,6 +1,4 @@
-//! What the tests of several nouns need.
-
-pub mod s3;
-//! Real things to test against.
+//! Real things to test against, for the tests of several nouns.
 
 pub mod mlflow;
+pub mod s3;
