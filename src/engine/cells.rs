@@ -216,15 +216,23 @@ fn raised(cell: usize, reply: &Message) -> Option<CellError> {
             evalue: reply.text("evalue").to_owned(),
             traceback: strings(reply.content.get("traceback")),
         }),
-        "aborted" | "abort" => {
-            Some(CellError::new(Some(cell), "Aborted", "the kernel refused to run the cell after an earlier error"))
-        }
+        "aborted" | "abort" => Some(CellError::new(
+            Some(cell),
+            "Aborted",
+            "the kernel refused to run the cell after an earlier error",
+        )),
         _ => None,
     }
 }
 
 fn strings(value: Option<&Value>) -> Vec<String> {
-    value.and_then(Value::as_array).into_iter().flatten().filter_map(Value::as_str).map(str::to_owned).collect()
+    value
+        .and_then(Value::as_array)
+        .into_iter()
+        .flatten()
+        .filter_map(Value::as_str)
+        .map(str::to_owned)
+        .collect()
 }
 
 fn timing(cell: usize, moment: &str, message: &Message) -> Event {
@@ -261,7 +269,9 @@ fn events(cell: usize, message: &Message) -> Vec<Event> {
         "stream" => {
             json!({"name": message.text("name"), "output_type": "stream", "text": message.text("text")})
         }
-        "display_data" => json!({"data": map("data"), "metadata": map("metadata"), "output_type": "display_data"}),
+        "display_data" => {
+            json!({"data": map("data"), "metadata": map("metadata"), "output_type": "display_data"})
+        }
         "execute_result" => json!({
             "data": map("data"), "execution_count": field("execution_count"), "metadata": map("metadata"),
             "output_type": "execute_result",
@@ -298,7 +308,11 @@ fn events(cell: usize, message: &Message) -> Vec<Event> {
     };
     // A display that is shown once more updates where it was shown before.
     if let Some(display_id) = display_id {
-        events.push(Event::UpdateDisplay { display_id: display_id.into(), data: map("data"), metadata: map("metadata") });
+        events.push(Event::UpdateDisplay {
+            display_id: display_id.into(),
+            data: map("data"),
+            metadata: map("metadata"),
+        });
     }
     events.push(Event::Output { cell, output, display_id: display_id.map(str::to_owned) });
     events

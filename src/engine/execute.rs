@@ -8,8 +8,8 @@ use tokio::time::Instant;
 
 use super::cells::{Ending, Stop, run_cells};
 use super::executions::{find_kernel, inject_options};
-use super::recording::{Finished, OutputFile, Recording};
 pub use super::recording::RunProgress;
+use super::recording::{Finished, OutputFile, Recording};
 use super::run::{error_of, start_kernel};
 use super::{blocking, files, isoformat, notebooks};
 use crate::error::Result;
@@ -95,7 +95,8 @@ pub async fn execute_file(
         }
         std::future::pending::<()>().await;
     });
-    let starting = start_kernel(&spec, &request.data_dir, &request.cwd, &[], &[], request.limits.start_timeout);
+    let starting =
+        start_kernel(&spec, &request.data_dir, &request.cwd, &[], &[], request.limits.start_timeout);
     let mut stop_early = stopped.clone();
     let kernel = tokio::select! {
         kernel = starting => kernel.map(Some),

@@ -201,9 +201,13 @@ impl Engine {
         while let Some(start) = rest.find('{') {
             url.push_str(&rest[..start]);
             let after = &rest[start..];
-            let fill = [("{base}", config.jupyter_base_url.as_str()), ("{username}", &username), ("{path}", &segments.join("/"))]
-                .into_iter()
-                .find_map(|(name, value)| after.strip_prefix(name).map(|rest| (value.to_owned(), rest)));
+            let fill = [
+                ("{base}", config.jupyter_base_url.as_str()),
+                ("{username}", &username),
+                ("{path}", &segments.join("/")),
+            ]
+            .into_iter()
+            .find_map(|(name, value)| after.strip_prefix(name).map(|rest| (value.to_owned(), rest)));
             match fill {
                 Some((value, after)) => {
                     url.push_str(&value);
@@ -221,7 +225,11 @@ impl Engine {
 }
 
 /// The kernel that runs a notebook: the one named, else the notebook's own, else [`DEFAULT_KERNEL`].
-pub(super) fn find_kernel(data_dir: &std::path::Path, notebook: &Notebook, named: Option<&str>) -> Result<KernelSpec> {
+pub(super) fn find_kernel(
+    data_dir: &std::path::Path,
+    notebook: &Notebook,
+    named: Option<&str>,
+) -> Result<KernelSpec> {
     let name = named.or(notebook.kernel_name()).unwrap_or(DEFAULT_KERNEL);
     Ok(discovery::find(&SearchPath::from_process(data_dir), name)?)
 }
@@ -234,7 +242,9 @@ pub(super) fn inject_options(spec: &KernelSpec) -> InjectOptions<'_> {
 /// A kernel that cannot be had is a fault of the request, not a missing resource.
 fn kernel_field(error: Error) -> Error {
     match error.kind() {
-        ErrorKind::NotFound => Error::invalid(error.message()).with_field("kernel_name", error.message()).with_source(error),
+        ErrorKind::NotFound => {
+            Error::invalid(error.message()).with_field("kernel_name", error.message()).with_source(error)
+        }
         _ => error,
     }
 }

@@ -37,10 +37,13 @@ pub fn read(path: &Path, shown: &str, limit: u64) -> Result<Vec<u8>> {
 pub fn write(path: &Path, shown: &str, bytes: &[u8], create_new: bool) -> Result<()> {
     let failed = |error: std::io::Error| {
         let what = match error.kind() {
-            std::io::ErrorKind::StorageFull | std::io::ErrorKind::QuotaExceeded => "the disk is full".to_owned(),
+            std::io::ErrorKind::StorageFull | std::io::ErrorKind::QuotaExceeded => {
+                "the disk is full".to_owned()
+            }
             kind => kind.to_string(),
         };
-        Error::unavailable(format!("`{shown}` cannot be written ({what}); nothing was changed")).with_source(error)
+        Error::unavailable(format!("`{shown}` cannot be written ({what}); nothing was changed"))
+            .with_source(error)
     };
     let folder = path.parent().unwrap_or(Path::new("."));
     std::fs::create_dir_all(folder).map_err(failed)?;

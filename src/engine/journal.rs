@@ -38,7 +38,12 @@ struct HeadRef<'a> {
 
 impl Journal {
     /// Starts the journal of an execution, in place of an earlier attempt's.
-    pub(super) fn create(folder: &Path, id: ExecutionId, start_time: &str, notebook: &Notebook) -> Result<Self> {
+    pub(super) fn create(
+        folder: &Path,
+        id: ExecutionId,
+        start_time: &str,
+        notebook: &Notebook,
+    ) -> Result<Self> {
         let path = path(folder, id);
         let create = || {
             let mut journal = Self { file: File::create(&path)?, path: path.clone(), line: Vec::new() };

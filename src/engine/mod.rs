@@ -73,14 +73,16 @@ impl Engine {
         let root = NotebooksRoot::open(&config.notebooks_root)?;
         let database = Database::open(&config.database_url).await?;
         let store = open_store(&config.template_store).await?;
-        let variable = |name: &str| std::env::var(name).ok().filter(|value| !value.is_empty());
         let credentials = MlflowCredentials {
             username: variable("MLFLOW_TRACKING_USERNAME"),
             password: variable("MLFLOW_TRACKING_PASSWORD"),
             token: variable("MLFLOW_TRACKING_TOKEN"),
         };
-        let mlflow =
-            config.mlflow_tracking_uri.as_deref().map(|uri| MlflowClient::new(uri, credentials)).transpose()?;
+        let mlflow = config
+            .mlflow_tracking_uri
+            .as_deref()
+            .map(|uri| MlflowClient::new(uri, credentials))
+            .transpose()?;
         Ok(Self {
             inner: Arc::new(Inner {
                 database,
@@ -104,9 +106,9 @@ impl Engine {
     pub async fn readiness(&self) -> Vec<Readiness> {
         let root = self.root().clone();
         let root = blocking(move || {
-            tempfile::tempfile_in(root.path())
-                .map(drop)
-                .map_err(|error| Error::unavailable("the notebooks root cannot be written").with_source(error))
+            tempfile::tempfile_in(root.path()).map(drop).map_err(|error| {
+                Error::unavailable("the notebooks root cannot be written").with_source(error)
+            })
         });
         let (database, store, root) = tokio::join!(self.database().check(), self.store().check(), root);
         vec![
@@ -146,12 +148,16 @@ async fn open_store(config: &TemplateStoreConfig) -> Result<Arc<dyn TemplateStor
     Ok(match config {
         TemplateStoreConfig::Folder(folder) => Arc::new(FolderStore::open(folder.clone()).await?),
         TemplateStoreConfig::S3 { bucket, endpoint, public_endpoint } => {
-            let mut s3 =
-                S3Config::from_variables(bucket.clone(), endpoint.clone(), &|name| std::env::var(name).ok())?;
+            let mut s3 = S3Config::from_variables(bucket.clone(), endpoint.clone(), variable)?;
             s3.public_endpoint.clone_from(public_endpoint);
             Arc::new(S3Store::new(&s3)?)
         }
     })
+}
+
+/// A variable of our own environment; an empty one counts as absent.
+fn variable(name: &str) -> Option<String> {
+    std::env::var(name).ok().filter(|value| !value.is_empty())
 }
 
 fn prepare_data_dir(data_dir: &Path) -> Result<()> {

@@ -80,8 +80,10 @@ impl Engine {
         let file = match request.new_name.as_deref() {
             None => name.file_name().to_owned(),
             Some(new) if new.contains('/') => {
-                return Err(Error::bad_input("`new_name` may not hold `/`: the folder goes into `target_directory`")
-                    .with_field("new_name", "may not hold `/`"));
+                return Err(Error::bad_input(
+                    "`new_name` may not hold `/`: the folder goes into `target_directory`",
+                )
+                .with_field("new_name", "may not hold `/`"));
             }
             Some(new) if new.trim().is_empty() || new.starts_with('.') => {
                 return Err(Error::bad_input("`new_name` must not be empty or begin with a dot")
@@ -105,7 +107,8 @@ impl Engine {
         if notebook.title.is_empty() {
             notebook.title = file_stem(&path.relative).to_owned();
         }
-        blocking(move || Notebook::parse(&files::read(&path.absolute, &path.relative, limit)?)?.validate()).await?;
+        blocking(move || Notebook::parse(&files::read(&path.absolute, &path.relative, limit)?)?.validate())
+            .await?;
         self.database().upsert_notebook(&notebook, Timestamp::now()).await
     }
 
@@ -121,7 +124,12 @@ impl Engine {
     ///
     /// # Errors
     /// `Unavailable`.
-    pub async fn list_notebooks(&self, username: Option<&str>, after: i64, limit: u32) -> Result<Vec<NotebookRecord>> {
+    pub async fn list_notebooks(
+        &self,
+        username: Option<&str>,
+        after: i64,
+        limit: u32,
+    ) -> Result<Vec<NotebookRecord>> {
         self.database().list_notebooks(username, after, limit).await
     }
 
@@ -143,11 +151,16 @@ impl Engine {
 }
 
 /// Binds parameters and says in words what a user should know about it.
-pub(super) fn bind(notebook: &mut Notebook, parameters: &Parameters, options: InjectOptions<'_>) -> Result<Vec<String>> {
+pub(super) fn bind(
+    notebook: &mut Notebook,
+    parameters: &Parameters,
+    options: InjectOptions<'_>,
+) -> Result<Vec<String>> {
     let mut warnings = Vec::new();
     if let Some(injected) = inject(notebook, parameters, options, new_cell_id)? {
         if injected.placement == Placement::Top {
-            warnings.push("the notebook has no cell tagged `parameters`: the values were put on top".to_owned());
+            warnings
+                .push("the notebook has no cell tagged `parameters`: the values were put on top".to_owned());
         } else if !injected.unknown_parameters.is_empty() {
             warnings.push(format!("passed unknown parameter: {}", injected.unknown_parameters.join(", ")));
         }

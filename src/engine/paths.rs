@@ -26,10 +26,10 @@ impl NotebooksRoot {
     /// # Errors
     /// `Unavailable` when it cannot be made.
     pub fn open(given: &Path) -> Result<Self> {
-        let canonical = std::fs::create_dir_all(given)
-            .and_then(|()| given.canonicalize())
-            .map_err(|error| {
-                Error::unavailable(format!("the notebooks root cannot be used ({})", error.kind())).with_source(error)
+        let canonical =
+            std::fs::create_dir_all(given).and_then(|()| given.canonicalize()).map_err(|error| {
+                Error::unavailable(format!("the notebooks root cannot be used ({})", error.kind()))
+                    .with_source(error)
             })?;
         Ok(Self { given: given.into(), canonical })
     }
@@ -51,7 +51,8 @@ impl NotebooksRoot {
         let resolved = self.resolve(field, path)?;
         match Path::new(&resolved.relative).file_stem() {
             Some(stem) if stem != ".ipynb" => Ok(resolved),
-            _ => Err(Error::bad_input(format!("`{path}` has no name before `.ipynb`")).with_field(field, "has no name")),
+            _ => Err(Error::bad_input(format!("`{path}` has no name before `.ipynb`"))
+                .with_field(field, "has no name")),
         }
     }
 
@@ -66,7 +67,10 @@ impl NotebooksRoot {
             Error::bad_input(format!("the path `{shown}` {why}")).with_field(field, why)
         };
         if let Some(odd) = path.chars().find(|character| is_forbidden(*character)) {
-            return Err(refuse(&format!("holds a character that no path may hold: {}", odd.escape_unicode())));
+            return Err(refuse(&format!(
+                "holds a character that no path may hold: {}",
+                odd.escape_unicode()
+            )));
         }
         if path.len() > 1000 {
             return Err(refuse("is longer than 1000 bytes"));

@@ -52,7 +52,15 @@ impl Recording {
         progress: watch::Sender<RunProgress>,
     ) -> Self {
         progress.send_modify(|it| it.progress.cells_total = recorder.notebook().cells().len());
-        Self { recorder, journal, output, progress, warnings: Vec::new(), unsaved: true, next_save: Instant::now() }
+        Self {
+            recorder,
+            journal,
+            output,
+            progress,
+            warnings: Vec::new(),
+            unsaved: true,
+            next_save: Instant::now(),
+        }
     }
 
     pub(super) fn cells(&self) -> &[Cell] {
@@ -69,7 +77,10 @@ impl Recording {
             && let Err(error) = journal.append(&event)
         {
             tracing::error!(%error, "the journal cannot be written: a crash would now lose outputs");
-            self.warn(format!("the journal could not be written ({}); the notebook is complete all the same", error.kind()));
+            self.warn(format!(
+                "the journal could not be written ({}); the notebook is complete all the same",
+                error.kind()
+            ));
             self.journal = None;
         }
         self.recorder.apply(event);
@@ -149,7 +160,12 @@ pub(super) struct Finished {
 }
 
 /// Completes a notebook, also one that was read back from a journal.
-pub(super) fn complete(recorder: Recorder, end: RunEnd, error: Option<&CellError>, end_time: Timestamp) -> Notebook {
+pub(super) fn complete(
+    recorder: Recorder,
+    end: RunEnd,
+    error: Option<&CellError>,
+    end_time: Timestamp,
+) -> Notebook {
     let mut notebook = recorder.finish(end, &isoformat(end_time));
     if let Some(cell) = error.and_then(|error| error.cell_index) {
         let count = notebook.cells().get(cell).and_then(Cell::execution_count);
@@ -219,7 +235,8 @@ impl OutputFile {
     fn step_aside(&mut self) {
         let suffix = format!(".execution-{}.ipynb", self.id);
         let beside = |name: &str| format!("{}{suffix}", name.strip_suffix(".ipynb").unwrap_or(name));
-        let file = self.path.file_name().and_then(|name| name.to_str()).unwrap_or("notebook.ipynb").to_owned();
+        let file =
+            self.path.file_name().and_then(|name| name.to_str()).unwrap_or("notebook.ipynb").to_owned();
         tracing::warn!(notebook = %self.relative, "the notebook was changed while it ran: the result goes beside it");
         self.relative = beside(&self.relative);
         self.path = self.path.with_file_name(beside(&file));

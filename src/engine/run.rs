@@ -70,7 +70,9 @@ impl Engine {
             shutdown,
             move || {
                 let engine = claimer.clone();
-                async move { engine.database().claim_execution(&engine.inner.owner, LEASE, Timestamp::now()).await }
+                async move {
+                    engine.database().claim_execution(&engine.inner.owner, LEASE, Timestamp::now()).await
+                }
             },
             move |lease: Lease| {
                 let (engine, stopped) = (runner.clone(), stopped.clone());
@@ -86,7 +88,8 @@ impl Engine {
     async fn run(&self, lease: Lease, stopped: watch::Receiver<bool>) {
         let id = lease.id;
         let (stop, stop_seen) = watch::channel(None);
-        let _heartbeat = AbortOnDropHandle::new(tokio::spawn(heartbeat(self.clone(), lease.clone(), stop, stopped)));
+        let _heartbeat =
+            AbortOnDropHandle::new(tokio::spawn(heartbeat(self.clone(), lease.clone(), stop, stopped)));
         if let Err(error) = self.run_leased(&lease, stop_seen).await {
             // The lease runs out and the execution is settled then, from its journal.
             tracing::error!(execution.id = %id, %error, cause = error.cause(), "an execution cannot be finished now");
@@ -113,7 +116,8 @@ impl Engine {
         let Prepared { notebook, spec, parameters, warnings } = prepared;
         let start_time = execution.start_time.unwrap_or_else(Timestamp::now);
         let recorder = Recorder::start(notebook, &isoformat(start_time));
-        let journal = Journal::create(&self.journal_dir(), lease.id, &isoformat(start_time), recorder.notebook());
+        let journal =
+            Journal::create(&self.journal_dir(), lease.id, &isoformat(start_time), recorder.notebook());
         let output = self.root().notebook("output_path", &execution.request.output_path)?;
         let output = OutputFile::new(output.absolute, output.relative, lease.id.to_string());
         let (progress, watcher) = watch::channel(RunProgress::default());
@@ -121,18 +125,26 @@ impl Engine {
         let mut journal_error = None;
         let journal = journal.map_err(|error| journal_error = Some(error)).ok();
         let mut recording = Recording::new(recorder, journal, Some(output), progress);
-        warnings.into_iter().chain(journal_error.map(|error| error.message().to_owned())).for_each(|it| recording.warn(it));
+        warnings
+            .into_iter()
+            .chain(journal_error.map(|error| error.message().to_owned()))
+            .for_each(|it| recording.warn(it));
         recording.save_partial().await;
 
         let tracking = self.start_tracking(&execution, &parameters).await;
-        let (kernel, ending) = self.run_on_kernel(&execution, &spec, &tracking, &mut recording, started, stop).await;
+        let (kernel, ending) =
+            self.run_on_kernel(&execution, &spec, &tracking, &mut recording, started, stop).await;
 
         let (status, error) = match &ending {
             Ending::Complete => (ExecutionStatus::Success, None),
             Ending::Failed(error) => (ExecutionStatus::Failed, Some(error.clone())),
             Ending::Stopped(Stop::Cancelled, _) => (ExecutionStatus::Cancelled, None),
             Ending::Stopped(Stop::WorkerStopped, cell) => {
-                let error = CellError::new(Some(*cell), "WorkerStopped", "the service was stopped while the notebook ran");
+                let error = CellError::new(
+                    Some(*cell),
+                    "WorkerStopped",
+                    "the service was stopped while the notebook ran",
+                );
                 (ExecutionStatus::Failed, Some(error))
             }
             Ending::Stopped(Stop::LeaseLost, _) => {
@@ -141,11 +153,12 @@ impl Engine {
             }
         };
         let end_time = Timestamp::now();
-        let Finished { notebook, journal, output, warnings } = match error.is_none() && status != ExecutionStatus::Success {
-            // Cancelled: cut short, though no cell is to blame.
-            true => recording.finish_stopped(end_time),
-            false => recording.finish(error.as_ref(), end_time),
-        };
+        let Finished { notebook, journal, output, warnings } =
+            match error.is_none() && status != ExecutionStatus::Success {
+                // Cancelled: cut short, though no cell is to blame.
+                true => recording.finish_stopped(end_time),
+                false => recording.finish(error.as_ref(), end_time),
+            };
         // The progress channel closed with the recording: what was told last is on its way into the record.
         let _ = telling.await;
         let mut finish = Finish { status, error, warnings, output_path: None };
@@ -253,7 +266,9 @@ impl Engine {
         loop {
             match self.database().finish_execution(lease, finish, Timestamp::now()).await {
                 Ok(true) => break,
-                Ok(false) => return Err(Error::conflict("the lease was lost: another worker owns the execution now")),
+                Ok(false) => {
+                    return Err(Error::conflict("the lease was lost: another worker owns the execution now"));
+                }
                 Err(error) if Instant::now() < until => {
                     tracing::warn!(execution.id = %lease.id, %error, "the final status cannot be written now: trying again");
                     tokio::time::sleep(Duration::from_secs(1)).await;
@@ -261,7 +276,8 @@ impl Engine {
                 Err(error) => return Err(error),
             }
         }
-        metrics::counter!("bindery_executions_finished_total", "status" => finish.status.as_str()).increment(1);
+        metrics::counter!("bindery_executions_finished_total", "status" => finish.status.as_str())
+            .increment(1);
         match &finish.error {
             Some(error) => tracing::info!(
                 execution.id = %lease.id, status = %finish.status, error.name = %error.ename, "an execution ended"
@@ -297,7 +313,11 @@ impl Engine {
         let execution = self.database().execution(lease.id).await?;
         tracing::warn!(execution.id = %lease.id, "the worker of this execution died: saving what it left");
         let cell = execution.progress.current_cell;
-        let error = CellError::new(cell, "WorkerLost", "the service died while the notebook ran; what it had produced was kept");
+        let error = CellError::new(
+            cell,
+            "WorkerLost",
+            "the service died while the notebook ran; what it had produced was kept",
+        );
         let folder = self.journal_dir();
         let (id, end_time) = (lease.id, Timestamp::now());
         let marked = error.clone();
@@ -306,8 +326,12 @@ impl Engine {
             Ok(recorder.map(|recorder| complete(recorder, RunEnd::Failed, Some(&marked), end_time)))
         })
         .await?;
-        let mut finish =
-            Finish { status: ExecutionStatus::Failed, error: Some(error), warnings: Vec::new(), output_path: None };
+        let mut finish = Finish {
+            status: ExecutionStatus::Failed,
+            error: Some(error),
+            warnings: Vec::new(),
+            output_path: None,
+        };
         if let Some(notebook) = &notebook {
             let output = self.root().notebook("output_path", &execution.request.output_path)?;
             OutputFile::new(output.absolute, output.relative, lease.id.to_string()).save(notebook).await?;
@@ -321,7 +345,9 @@ impl Engine {
         self.announce(lease.id, Milestone::Ended);
         if let (Some(tracking), Some(notebook)) = (self.resume_tracking(&execution).await, notebook) {
             let path = &execution.request.output_path;
-            tracking.finish(finish.status, path.rsplit('/').next().unwrap_or(path), notebook.to_bytes()).await;
+            tracking
+                .finish(finish.status, path.rsplit('/').next().unwrap_or(path), notebook.to_bytes())
+                .await;
         }
         Ok(())
     }
@@ -407,7 +433,12 @@ async fn heartbeat(
 }
 
 /// Writes the progress into the record as it changes, and announces the first code cell.
-async fn tell_progress(engine: Engine, lease: Lease, kernel: String, mut progress: watch::Receiver<RunProgress>) {
+async fn tell_progress(
+    engine: Engine,
+    lease: Lease,
+    kernel: String,
+    mut progress: watch::Receiver<RunProgress>,
+) {
     let mut announced = false;
     let mut open = true;
     while open {

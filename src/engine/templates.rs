@@ -6,9 +6,11 @@ use bytes::Bytes;
 
 use super::{Engine, blocking};
 use crate::error::{Error, Result};
-use crate::notebook::inspect::{Parameter, infer_parameters};
 use crate::notebook::Notebook;
-pub use crate::store::{Category, DownloadUrl, ListPage, ListQuery, StoredTemplate, TemplateMetadata, TemplateName};
+use crate::notebook::inspect::{Parameter, infer_parameters};
+pub use crate::store::{
+    Category, DownloadUrl, ListPage, ListQuery, StoredTemplate, TemplateMetadata, TemplateName,
+};
 
 /// The category of a template that is uploaded without one.
 pub const DEFAULT_CATEGORY: &str = "general";
@@ -119,7 +121,11 @@ impl Engine {
     ///
     /// # Errors
     /// `NotFound`, `BadInput` for the time.
-    pub async fn template_download_url(&self, name: &str, expires: Duration) -> Result<(TemplateName, DownloadUrl)> {
+    pub async fn template_download_url(
+        &self,
+        name: &str,
+        expires: Duration,
+    ) -> Result<(TemplateName, DownloadUrl)> {
         let name = TemplateName::parse(name)?;
         let url = self.store().download_url(&name, expires).await?;
         Ok((name, url))
@@ -129,7 +135,12 @@ impl Engine {
     ///
     /// # Errors
     /// `Forbidden` when the signature is wrong or out of date, `NotFound`.
-    pub async fn signed_template(&self, name: &str, expires_at: i64, signature: &str) -> Result<(TemplateName, Bytes)> {
+    pub async fn signed_template(
+        &self,
+        name: &str,
+        expires_at: i64,
+        signature: &str,
+    ) -> Result<(TemplateName, Bytes)> {
         let name = TemplateName::parse(name)?;
         self.store().verify_download(&name, expires_at, signature).await?;
         let (_, bytes) = self.store().get(&name).await?;

@@ -22,7 +22,11 @@ pub(super) struct Tracking<'a> {
 
 impl Engine {
     /// Makes the MLflow run of an execution, when MLflow is configured; its failure is recorded and no more.
-    pub(super) async fn start_tracking(&self, execution: &Execution, parameters: &Parameters) -> Option<Tracking<'_>> {
+    pub(super) async fn start_tracking(
+        &self,
+        execution: &Execution,
+        parameters: &Parameters,
+    ) -> Option<Tracking<'_>> {
         let client = self.mlflow()?;
         let request = &execution.request;
         let start = RunStart {
@@ -33,7 +37,10 @@ impl Engine {
             user: request.username.clone(),
             execution_id: execution.id.to_string(),
             start_time: execution.start_time,
-            parameters: parameters.iter().map(|(name, value)| (name.to_owned(), text(&value.to_json()))).collect(),
+            parameters: parameters
+                .iter()
+                .map(|(name, value)| (name.to_owned(), text(&value.to_json())))
+                .collect(),
             tags: Vec::new(),
         };
         let (run, link) = match client.start_run(start).await {
@@ -125,8 +132,9 @@ impl Tracking<'_> {
         let notebook = Bytes::from(notebook);
         let source = notebook.clone();
         let html = blocking(move || {
-            let value = serde_json::from_slice(&source)
-                .map_err(|error| Error::internal("the executed notebook cannot be read").with_source(error))?;
+            let value = serde_json::from_slice(&source).map_err(|error| {
+                Error::internal("the executed notebook cannot be read").with_source(error)
+            })?;
             Ok(notebook_to_html(&value, &title))
         })
         .await?;

@@ -118,11 +118,17 @@ impl Kernel {
 
         let mut exit = child.exit();
         let connected = tokio::select! {
-            connected = tokio::time::timeout_at(deadline, connect(&info, folder.path())) => connected,
-            _ = exit.wait_for(Option::is_some) => return Err(died_at_start(start.name, &child).await),
+            connected = tokio::time::timeout_at(deadline, connect(&info, folder.path())) => {
+                connected.map(|connected| connected.map_err(Some))
+            }
+            _ = async { exit.wait_for(Option::is_some).await.map(drop) } => Ok(Err(None)),
         };
-        let Ok(connected) = connected else { return Err(never_answered(&start, &child)) };
-        let (shell, shell_receive, control, iopub) = connected?;
+        let (shell, shell_receive, control, iopub) = match connected {
+            Ok(Ok(connections)) => connections,
+            Ok(Err(Some(error))) => return Err(error),
+            Ok(Err(None)) => return Err(died_at_start(start.name, &child).await),
+            Err(_) => return Err(never_answered(&start, &child)),
+        };
 
         let (sender, incoming) = mpsc::unbounded_channel();
         let mac = iopub.mac.clone();
