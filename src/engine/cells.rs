@@ -43,6 +43,17 @@ pub(super) enum Ending {
     Stopped(Stop, usize),
 }
 
+impl Ending {
+    /// How long the kernel may take to end by itself: an orderly end runs the notebook's exit handlers, but one
+    /// that had to be interrupted need not be waited for.
+    pub(super) fn shutdown_grace(&self) -> Duration {
+        match self {
+            Self::Complete | Self::Failed(_) => Duration::from_secs(5),
+            Self::Stopped(..) => Duration::from_millis(500),
+        }
+    }
+}
+
 /// Runs every cell of the recorded notebook. `started` is when the run began, for the run's own timeout.
 pub(super) async fn run_cells(
     kernel: &mut Kernel,

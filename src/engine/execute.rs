@@ -112,6 +112,7 @@ pub async fn execute_file(
         Err(error) => (None, Ending::Failed(error_of(&error))),
     };
     passing_on.abort();
+    let shutdown_grace = ending.shutdown_grace();
     let (error, interrupted) = match ending {
         Ending::Complete => (None, false),
         Ending::Failed(error) => (Some(error), false),
@@ -124,7 +125,7 @@ pub async fn execute_file(
         output.save(&notebook).await?;
     }
     if let Some(kernel) = kernel {
-        kernel.shutdown().await;
+        kernel.shutdown(shutdown_grace).await;
     }
     Ok(ExecutedFile { error, interrupted, warnings })
 }

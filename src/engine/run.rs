@@ -135,6 +135,7 @@ impl Engine {
         let (kernel, ending) =
             self.run_on_kernel(&execution, &spec, &tracking, &mut recording, started, stop).await;
 
+        let shutdown_grace = ending.shutdown_grace();
         let (status, error) = match &ending {
             Ending::Complete => (ExecutionStatus::Success, None),
             Ending::Failed(error) => (ExecutionStatus::Failed, Some(error.clone())),
@@ -184,7 +185,7 @@ impl Engine {
         }
         self.announce(lease.id, Milestone::Ended);
         if let Some(kernel) = kernel {
-            kernel.shutdown().await;
+            kernel.shutdown(shutdown_grace).await;
         }
         if let Some(tracking) = tracking {
             let file_name = finish.output_path.as_deref().unwrap_or(&execution.request.output_path);

@@ -29,8 +29,8 @@ use crate::error::{Error, Result};
 
 /// How often a socket file is looked for while a kernel starts.
 const SOCKET_POLL: Duration = Duration::from_millis(2);
-/// How long a kernel may take to end after it was asked to; then its process group is killed.
-const SHUTDOWN_GRACE: Duration = Duration::from_secs(5);
+/// How long a killed process group may take to be gone.
+const KILL_GRACE: Duration = Duration::from_secs(5);
 /// How long messages that are still on their way are waited for after a kernel's death.
 const LAST_WORDS: Duration = Duration::from_millis(100);
 
@@ -218,18 +218,19 @@ impl Kernel {
         self.child.tail()
     }
 
-    /// Ends the kernel: asked first, so that its exit handlers run, and killed when it does not go.
-    pub async fn shutdown(mut self) {
+    /// Ends the kernel: asked first, so that its exit handlers run, and killed with all that it started when it
+    /// has not gone within `grace`.
+    pub async fn shutdown(mut self, grace: Duration) {
         if !self.dead {
             let request = JupyterMessage::new(ShutdownRequest { restart: false }, None);
             let asked = tokio::time::timeout(Duration::from_secs(1), self.control.0.send(request)).await;
-            if matches!(asked, Ok(Ok(()))) && !self.child.ends_within(SHUTDOWN_GRACE).await {
+            if matches!(asked, Ok(Ok(()))) && !self.child.ends_within(grace).await {
                 tracing::warn!("the kernel did not end when asked: killing it");
             }
         }
         // Also after a good end: what the notebook started in the background goes with its kernel.
         self.child.kill();
-        self.child.ends_within(SHUTDOWN_GRACE).await;
+        self.child.ends_within(KILL_GRACE).await;
     }
 
     async fn send(&mut self, message: JupyterMessage) -> Result<String> {

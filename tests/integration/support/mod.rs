@@ -1,4 +1,5 @@
 //! Real things to test against, for the tests of several nouns.
 
+pub mod engine;
 pub mod mlflow;
 pub mod s3;
