@@ -12,3 +12,4 @@ mod notebook;
 mod starter_templates;
 mod store;
 mod support;
+mod tracking;
