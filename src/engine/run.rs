@@ -19,11 +19,11 @@ use super::{Engine, Milestone, blocking, files, isoformat, notebooks};
 use crate::config::TemplateStoreConfig;
 use crate::db::{Finish, Lease};
 use crate::error::{Error, ErrorKind, Result};
-use crate::execution::{CellError, Execution, ExecutionStatus};
+use crate::execution::{CellError, Execution, ExecutionId, ExecutionStatus};
 use crate::kernel::launch::launch_command;
 use crate::kernel::search_path::SearchPath;
 use crate::kernel::spec::KernelSpec;
-use crate::kernel::{Kernel, KernelStart, Transport};
+use crate::kernel::{Kernel, KernelStart, Transport, orphans};
 use crate::notebook::inject::{prepare_metadata, remove_error_markers};
 use crate::notebook::record::{Recorder, RunEnd};
 use crate::notebook::{Notebook, Parameters};
@@ -187,12 +187,30 @@ impl Engine {
         if let Some(kernel) = kernel {
             kernel.shutdown(shutdown_grace).await;
         }
+        self.kill_orphans(lease.id).await;
         if let Some(tracking) = tracking {
             let file_name = finish.output_path.as_deref().unwrap_or(&execution.request.output_path);
             let file_name = file_name.rsplit('/').next().unwrap_or(file_name);
             tracking.finish(finish.status, file_name, notebook.to_bytes()).await;
         }
         Ok(())
+    }
+
+    /// What marks every process of an execution on this machine.
+    fn marks(&self, id: ExecutionId) -> [(&'static str, String); 2] {
+        let data_dir = self.config().data_dir.to_string_lossy().into_owned();
+        [("BINDERY_EXECUTION_ID", id.to_string()), ("BINDERY_DATA_DIR", data_dir)]
+    }
+
+    /// Kills what an execution left running.
+    async fn kill_orphans(&self, id: ExecutionId) {
+        let marks = self.marks(id);
+        let killing = blocking(move || {
+            Ok(orphans::kill(&marks.each_ref().map(|(name, value)| (*name, value.as_str()))))
+        });
+        if let Ok(killed @ 1..) = killing.await {
+            tracing::info!(execution.id = %id, killed, "processes that the notebook left running were killed");
+        }
     }
 
     /// Reads the notebook and makes it ready: parameters bound, an earlier run's marks gone, a kernel found.
@@ -234,7 +252,8 @@ impl Engine {
             Ok(path) => path.absolute.parent().map_or_else(|| self.root().path().to_owned(), PathBuf::from),
             Err(error) => return (None, Ending::Failed(error_of(&error))),
         };
-        let mut env = vec![("BINDERY_EXECUTION_ID".to_owned(), execution.id.to_string())];
+        let mut env: Vec<_> =
+            self.marks(execution.id).into_iter().map(|(name, value)| (name.to_owned(), value)).collect();
         let mut hidden: Vec<&'static str> = match self.config().template_store {
             TemplateStoreConfig::S3 { .. } => STORE_SECRETS.to_vec(),
             TemplateStoreConfig::Folder(_) => Vec::new(),
@@ -313,6 +332,7 @@ impl Engine {
     async fn settle(&self, lease: Lease) -> Result<()> {
         let execution = self.database().execution(lease.id).await?;
         tracing::warn!(execution.id = %lease.id, "the worker of this execution died: saving what it left");
+        self.kill_orphans(lease.id).await;
         let cell = execution.progress.current_cell;
         let error = CellError::new(
             cell,

@@ -10,6 +10,7 @@ mod installer;
 pub mod launch;
 pub mod listing;
 pub mod message;
+pub mod orphans;
 mod process;
 mod python;
 pub mod search_path;

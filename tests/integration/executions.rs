@@ -372,3 +372,14 @@ async fn a_worker_that_is_stopped_records_what_it_has() {
     assert_eq!(execution.error.unwrap().ename, "WorkerStopped");
     assert!(processes_of(id, &root).is_empty());
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_a_notebook_starts_in_the_background_goes_with_its_kernel() {
+    let bindery = TestEngine::start().await;
+    let detached = "import subprocess\nfor session in (False, True): subprocess.Popen(['sleep', '300'], start_new_session=session)";
+    bindery.put("detached.ipynb", &code_notebook(&[detached]));
+    let id = bindery.engine.submit(in_place("detached.ipynb")).await.unwrap();
+    assert_eq!(bindery.end(id).await.status, ExecutionStatus::Success);
+    until("nothing is left behind", async || processes_of(id, bindery.root()).is_empty().then_some(())).await;
+    bindery.stop().await;
+}

@@ -54,8 +54,7 @@ async fn an_execution_is_a_run_and_the_notebooks_own_runs_are_its_children() {
     let run = mlflow.get(&format!("mlflow/runs/get?run_id={run}")).await["run"].clone();
     assert_eq!(run["info"]["status"], "FAILED");
     assert_eq!(
-        mlflow.get(&format!("mlflow/experiments/get?experiment_id={experiment}")).await["experiment"]
-            ["name"],
+        mlflow.get(&format!("mlflow/experiments/get?experiment_id={experiment}")).await["experiment"]["name"],
         "train"
     );
     let tag = |name: &str| {
@@ -74,8 +73,7 @@ async fn an_execution_is_a_run_and_the_notebooks_own_runs_are_its_children() {
     parameters.sort_unstable();
     assert_eq!(parameters, [("alpha", "0.25"), ("tags", "[\"a\"]")]);
     for child in &link.children {
-        let child =
-            mlflow.get(&format!("mlflow/runs/get?run_id={}", child.run_id)).await["run"].clone();
+        let child = mlflow.get(&format!("mlflow/runs/get?run_id={}", child.run_id)).await["run"].clone();
         assert_ne!(child["info"]["status"], "RUNNING");
         let tags = child["data"]["tags"].as_array().unwrap();
         assert!(tags.contains(&json!({"key": "mlflow.parentRunId", "value": run["info"]["run_id"]})));

@@ -1,0 +1,72 @@
+//! What a notebook leaves running: processes that left their kernel's group, or outlived a killed worker.
+//!
+//! Every process that a kernel starts inherits its environment, and the environment names the execution. On
+//! Linux the environment that a process was started with can be read, so nothing can hide by changing its
+//! session or losing its parent; a process that was started with an environment of its own is not found.
+
+use std::collections::HashSet;
+
+use rustix::process::{Pid, Signal, kill_process};
+
+/// Kills every process of ours whose environment at its start held all of `variables`. Says how many.
+pub fn kill(variables: &[(&str, &str)]) -> usize {
+    let mut killed = HashSet::new();
+    // Once more after a round that found something: it may have been forking.
+    for _ in 0..5 {
+        let found: Vec<Pid> = find(variables).into_iter().filter(|pid| killed.insert(*pid)).collect();
+        if found.is_empty() {
+            break;
+        }
+        for pid in found {
+            // An error means that it has gone meanwhile.
+            let _ = kill_process(pid, Signal::KILL);
+        }
+    }
+    killed.len()
+}
+
+fn find(variables: &[(&str, &str)]) -> Vec<Pid> {
+    let wanted: Vec<Vec<u8>> =
+        variables.iter().map(|(name, value)| format!("{name}={value}").into_bytes()).collect();
+    let own = std::process::id();
+    // Elsewhere than on Linux there is no such folder, and nothing is found.
+    let Ok(entries) = std::fs::read_dir("/proc") else { return Vec::new() };
+    entries
+        .flatten()
+        .filter_map(|entry| entry.file_name().to_str()?.parse::<u32>().ok())
+        .filter(|pid| *pid != own)
+        .filter(|pid| {
+            // Other users' processes cannot be read, and are not ours.
+            let environment = std::fs::read(format!("/proc/{pid}/environ")).unwrap_or_default();
+            let has =
+                |wanted: &Vec<u8>| environment.split(|byte| *byte == 0).any(|variable| variable == wanted);
+            !wanted.is_empty() && wanted.iter().all(has)
+        })
+        .filter_map(|pid| Pid::from_raw(pid.cast_signed()))
+        .collect()
+}
+
+#[cfg(all(test, target_os = "linux"))]
+mod tests {
+    use std::os::unix::process::ExitStatusExt;
+    use std::process::Command;
+
+    #[test]
+    fn only_processes_with_every_variable_are_killed() {
+        let mark = uuid::Uuid::new_v4().to_string();
+        let sleeper = |id: &str| {
+            Command::new("sleep")
+                .arg("60")
+                .env("BINDERY_TEST_MARK", &mark)
+                .env("BINDERY_TEST_ID", id)
+                .spawn()
+                .unwrap()
+        };
+        let (mut ours, mut other) = (sleeper("1"), sleeper("12"));
+        assert_eq!(super::kill(&[("BINDERY_TEST_MARK", &mark), ("BINDERY_TEST_ID", "1")]), 1);
+        assert_eq!(ours.wait().unwrap().signal(), Some(9));
+        assert!(other.try_wait().unwrap().is_none());
+        other.kill().unwrap();
+        other.wait().unwrap();
+    }
+}
