@@ -12,6 +12,7 @@ mod recording;
 mod run;
 pub mod templates;
 mod tracking;
+mod work;
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;

@@ -3,6 +3,7 @@
 pub mod check;
 mod child;
 mod client;
+mod connection;
 pub mod discovery;
 pub mod environment;
 mod files;
@@ -17,4 +18,5 @@ pub mod search_path;
 pub mod shipped;
 pub mod spec;
 
-pub use client::{Incoming, Kernel, KernelStart, Transport};
+pub use client::{Incoming, Kernel, KernelStart};
+pub use connection::Transport;

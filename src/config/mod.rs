@@ -3,7 +3,9 @@
 //! [`Settings`] is what may be said, in any of the three places under the same names; [`Config`] is what it
 //! means, with every default filled in and every path absolute.
 
-use std::fmt::{self, Write as _};
+mod units;
+
+use std::fmt::Write as _;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -13,6 +15,7 @@ use serde::Deserialize;
 
 use crate::error::{Error, Result};
 use crate::execution::Limits;
+pub use units::{ByteSize, Seconds};
 
 /// The configuration file that is read when no other is named.
 pub const CONFIG_FILE: &str = "bindery.toml";
@@ -394,114 +397,9 @@ pub fn mask_url(url: &str) -> String {
     }
 }
 
-/// A number of bytes, such as `50MB`, `8MiB` or `1000`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
-#[serde(try_from = "toml::Value")]
-pub struct ByteSize(pub u64);
-
-/// A time, such as `1.5`, `30s`, `5m` or `2h`; a bare number is seconds, as in papermill.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
-#[serde(try_from = "toml::Value")]
-pub struct Seconds(pub Duration);
-
-fn number_with_unit(text: &str, units: &[(&str, f64)]) -> Option<f64> {
-    let text = text.trim();
-    let split = text.find(|character: char| character.is_ascii_alphabetic()).unwrap_or(text.len());
-    let number: f64 =
-        text[..split].trim().parse().ok().filter(|number: &f64| number.is_finite() && *number >= 0.0)?;
-    let unit = units.iter().find(|(unit, _)| unit.eq_ignore_ascii_case(&text[split..]))?;
-    Some(number * unit.1).filter(|number| *number < 1e15)
-}
-
-impl std::str::FromStr for ByteSize {
-    type Err = String;
-
-    fn from_str(text: &str) -> Result<Self, String> {
-        let units = [
-            ("", 1.0),
-            ("B", 1.0),
-            ("kB", 1e3),
-            ("MB", 1e6),
-            ("GB", 1e9),
-            ("KiB", 1024.0),
-            ("MiB", 1_048_576.0),
-            ("GiB", 1_073_741_824.0),
-        ];
-        number_with_unit(text, &units)
-            .map(|bytes| Self(bytes as u64))
-            .ok_or_else(|| format!("`{text}` is not a size: write it as 50MB, 8MiB or 1000"))
-    }
-}
-
-impl std::str::FromStr for Seconds {
-    type Err = String;
-
-    fn from_str(text: &str) -> Result<Self, String> {
-        number_with_unit(
-            text,
-            &[("", 1.0), ("ms", 1e-3), ("s", 1.0), ("m", 60.0), ("h", 3600.0), ("d", 86400.0)],
-        )
-        .map(|seconds| Self(Duration::from_secs_f64(seconds)))
-        .ok_or_else(|| format!("`{text}` is not a time: write it as 30s, 5m, 2h or 1.5"))
-    }
-}
-
-macro_rules! from_toml_value {
-    ($type:ty) => {
-        impl TryFrom<toml::Value> for $type {
-            type Error = String;
-
-            fn try_from(value: toml::Value) -> Result<Self, String> {
-                match value {
-                    toml::Value::String(text) => text.parse(),
-                    other => other.to_string().parse(),
-                }
-            }
-        }
-    };
-}
-from_toml_value!(ByteSize);
-from_toml_value!(Seconds);
-
-impl fmt::Display for ByteSize {
-    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self.0 {
-            bytes if bytes >= 1_000_000 && bytes % 1_000_000 == 0 => {
-                write!(formatter, "{}MB", bytes / 1_000_000)
-            }
-            bytes => write!(formatter, "{bytes}"),
-        }
-    }
-}
-
-impl fmt::Display for Seconds {
-    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(formatter, "{}s", self.0.as_secs_f64())
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn sizes_and_times_are_read_with_their_units() {
-        let size = |text: &str, expected: Option<u64>| {
-            assert_eq!(text.parse::<ByteSize>().ok().map(|size| size.0), expected, "{text}");
-        };
-        size("50MB", Some(50_000_000));
-        size("8 MiB", Some(8_388_608));
-        size("1000", Some(1000));
-        size("-1", None);
-        size("lots", None);
-        let time = |text: &str, expected: Option<f64>| {
-            assert_eq!(text.parse::<Seconds>().ok().map(|time| time.0.as_secs_f64()), expected, "{text}");
-        };
-        time("30", Some(30.0));
-        time("1.5m", Some(90.0));
-        time("200ms", Some(0.2));
-        time("5 parsecs", None);
-    }
 
     #[test]
     fn passwords_in_urls_are_masked() {

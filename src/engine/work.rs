@@ -1,0 +1,199 @@
+//! What a worker does around its runs: claims them, keeps their leases, and settles those whose worker died.
+
+use std::time::Duration;
+
+use jiff::Timestamp;
+use tokio::sync::watch;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::AbortOnDropHandle;
+
+use super::cells::Stop;
+use super::journal;
+use super::recording::{OutputFile, RunProgress, complete};
+use super::{Engine, Milestone, blocking};
+use crate::db::{Finish, Lease};
+use crate::error::Result;
+use crate::execution::{CellError, ExecutionStatus};
+use crate::notebook::record::RunEnd;
+use crate::queue;
+
+/// A lease not prolonged for so long is lost, and its execution with it.
+const LEASE: Duration = Duration::from_secs(15);
+/// How often a lease is prolonged, and a request to cancel is seen.
+const HEARTBEAT: Duration = Duration::from_secs(1);
+/// How often abandoned executions are looked for.
+const SETTLE_INTERVAL: Duration = Duration::from_secs(5);
+
+impl Engine {
+    /// Works until `shutdown`: takes executions from the queue and runs them, and settles those whose worker
+    /// died. After `shutdown` the ones in hand may go on for the configured grace and are then interrupted.
+    ///
+    /// # Errors
+    /// `Internal` when the queue gives up, which it has no reason to.
+    pub async fn work(&self, shutdown: CancellationToken) -> Result<()> {
+        let settling = AbortOnDropHandle::new(tokio::spawn(self.clone().settle_abandoned(shutdown.clone())));
+        let (stop, stopped) = watch::channel(false);
+        let grace = self.config().shutdown_grace;
+        let patience = shutdown.clone();
+        let _patience = AbortOnDropHandle::new(tokio::spawn(async move {
+            patience.cancelled().await;
+            tokio::time::sleep(grace).await;
+            let _ = stop.send(true);
+        }));
+        let (claimer, runner) = (self.clone(), self.clone());
+        queue::run_worker(
+            &format!("bindery-{}", self.inner.owner),
+            self.config().workers,
+            self.inner.wakeup.clone(),
+            shutdown,
+            move || {
+                let engine = claimer.clone();
+                async move {
+                    engine.database().claim_execution(&engine.inner.owner, LEASE, Timestamp::now()).await
+                }
+            },
+            move |lease: Lease| {
+                let (engine, stopped) = (runner.clone(), stopped.clone());
+                async move { engine.run(lease, stopped).await }
+            },
+        )
+        .await?;
+        drop(settling);
+        Ok(())
+    }
+
+    /// Runs one claimed execution to its final status.
+    async fn run(&self, lease: Lease, stopped: watch::Receiver<bool>) {
+        let id = lease.id;
+        let (stop, stop_seen) = watch::channel(None);
+        let _heartbeat =
+            AbortOnDropHandle::new(tokio::spawn(heartbeat(self.clone(), lease.clone(), stop, stopped)));
+        if let Err(error) = self.run_leased(&lease, stop_seen).await {
+            // The lease runs out and the execution is settled then, from its journal.
+            tracing::error!(execution.id = %id, %error, cause = error.cause(), "an execution cannot be finished now");
+        }
+        self.announce(id, Milestone::Ended);
+    }
+
+    /// Looks for executions whose worker died, now and then, and settles each.
+    async fn settle_abandoned(self, shutdown: CancellationToken) {
+        loop {
+            match self.database().claim_abandoned(&self.inner.owner, LEASE, Timestamp::now()).await {
+                Ok(Some(lease)) => {
+                    let id = lease.id;
+                    if let Err(error) = self.settle(lease).await {
+                        tracing::warn!(execution.id = %id, %error, cause = error.cause(), "an abandoned execution cannot be settled now");
+                    }
+                    continue;
+                }
+                Ok(None) => {}
+                Err(error) => tracing::warn!(%error, "abandoned executions cannot be looked for now"),
+            }
+            tokio::select! {
+                () = shutdown.cancelled() => return,
+                () = tokio::time::sleep(SETTLE_INTERVAL) => {}
+            }
+        }
+    }
+
+    /// Ends an execution whose worker died: what its journal holds goes into the notebook, then it is `failed`.
+    async fn settle(&self, lease: Lease) -> Result<()> {
+        let execution = self.database().execution(lease.id).await?;
+        tracing::warn!(execution.id = %lease.id, "the worker of this execution died: saving what it left");
+        self.kill_orphans(lease.id).await;
+        let cell = execution.progress.current_cell;
+        let error = CellError::new(
+            cell,
+            "WorkerLost",
+            "the service died while the notebook ran; what it had produced was kept",
+        );
+        let folder = self.journal_dir();
+        let (id, end_time) = (lease.id, Timestamp::now());
+        let marked = error.clone();
+        let notebook = blocking(move || {
+            let recorder = journal::replay(&folder, id)?;
+            Ok(recorder.map(|recorder| complete(recorder, RunEnd::Failed, Some(&marked), end_time)))
+        })
+        .await?;
+        let mut finish = Finish {
+            status: ExecutionStatus::Failed,
+            error: Some(error),
+            warnings: Vec::new(),
+            output_path: None,
+        };
+        if let Some(notebook) = &notebook {
+            let output = self.root().notebook("output_path", &execution.request.output_path)?;
+            OutputFile::new(output.absolute, output.relative, lease.id.to_string()).save(notebook).await?;
+        }
+        if execution.cancel_requested {
+            finish.status = ExecutionStatus::Cancelled;
+            finish.error = None;
+        }
+        self.write_final(&lease, &finish).await?;
+        journal::discard(&self.journal_dir(), lease.id);
+        self.announce(lease.id, Milestone::Ended);
+        if let (Some(tracking), Some(notebook)) = (self.resume_tracking(&execution).await, notebook) {
+            let path = &execution.request.output_path;
+            tracking
+                .finish(finish.status, path.rsplit('/').next().unwrap_or(path), notebook.to_bytes())
+                .await;
+        }
+        Ok(())
+    }
+}
+
+/// Keeps the lease while the execution runs, and passes on why it should stop.
+async fn heartbeat(
+    engine: Engine,
+    lease: Lease,
+    stop: watch::Sender<Option<Stop>>,
+    mut stopped: watch::Receiver<bool>,
+) {
+    loop {
+        tokio::select! {
+            () = tokio::time::sleep(HEARTBEAT) => {}
+            Ok(_) = stopped.wait_for(|stopped| *stopped), if stop.borrow().is_none() => {
+                let _ = stop.send(Some(Stop::WorkerStopped));
+            }
+        }
+        match engine.database().renew_lease(&lease, LEASE, Timestamp::now()).await {
+            Ok(Some(cancel)) => {
+                if cancel && stop.borrow().is_none() {
+                    let _ = stop.send(Some(Stop::Cancelled));
+                }
+            }
+            Ok(None) => {
+                // Also once the final status is written; then nobody listens any more.
+                let _ = stop.send(Some(Stop::LeaseLost));
+                return;
+            }
+            // SQLite's file has one machine: nobody else can take over while it cannot be reached. Whether the
+            // lease is still ours is asked as soon as the database answers again.
+            Err(error) => {
+                tracing::warn!(execution.id = %lease.id, %error, "the lease cannot be prolonged now")
+            }
+        }
+    }
+}
+
+/// Writes the progress into the record as it changes, and announces the first code cell.
+pub(super) async fn tell_progress(
+    engine: Engine,
+    lease: Lease,
+    kernel: String,
+    mut progress: watch::Receiver<RunProgress>,
+) {
+    let mut announced = false;
+    let mut open = true;
+    while open {
+        open = progress.changed().await.is_ok();
+        let RunProgress { progress: now, code_cells_done } = *progress.borrow_and_update();
+        if let Err(error) = engine.database().record_progress(&lease, now, &kernel).await {
+            tracing::debug!(execution.id = %lease.id, %error, "the progress cannot be recorded now");
+        }
+        if code_cells_done > 0 && !announced {
+            announced = true;
+            engine.announce(lease.id, Milestone::FirstCodeCell);
+        }
+    }
+}
