@@ -173,7 +173,7 @@ async fn timeouts_interrupt_and_then_kill() {
     bindery.put("cell.ipynb", &code_notebook(&["print('before', flush=True)\nimport time; time.sleep(60)"]));
     bindery.put(
         "run.ipynb",
-        &code_notebook(&["import time", "time.sleep(0.7)", "time.sleep(0.7)", "time.sleep(60)"]),
+        &code_notebook(&["import time", "time.sleep(0.1)", "time.sleep(0.1)", "time.sleep(60)"]),
     );
     bindery.put(
         "deaf.ipynb",
@@ -182,7 +182,7 @@ async fn timeouts_interrupt_and_then_kill() {
         ]),
     );
     let cell = bindery.engine.submit(limited("cell.ipynb", Some(1), None)).await.unwrap();
-    let run = bindery.engine.submit(limited("run.ipynb", None, Some(2))).await.unwrap();
+    let run = bindery.engine.submit(limited("run.ipynb", None, Some(5))).await.unwrap();
     let deaf = bindery.engine.submit(limited("deaf.ipynb", Some(1), None)).await.unwrap();
 
     let execution = bindery.end(cell).await;
