@@ -1,1 +1,89 @@
-fn main() {}
+//! Tasks of this repository that are more than one cargo command: `cargo xtask TASK`.
+
+mod cargo;
+mod steps;
+mod test;
+
+use std::process::ExitCode;
+
+use steps::Failed;
+
+const USAGE: &str = "\
+Usage: cargo xtask test [--only-tests] [-- RUNNER ARGUMENTS]
+
+Checks everything, with whatever that needs: formatting, clippy, documentation, tests. The kernel
+environments that the tests run on are installed first, in target/test-data or the folder that
+BINDERY_TEST_DATA_DIR names; what is there already is used again. Python 3.10 or newer must be on PATH.
+
+  --only-tests   no formatting, clippy and documentation
+  --             what follows is for cargo-nextest where it is installed, else for `cargo test`:
+                 cargo xtask test --only-tests -- store
+";
+
+fn main() -> ExitCode {
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    let done = match parse(&arguments) {
+        Ok(Task::Help) => {
+            print!("{USAGE}");
+            Ok(())
+        }
+        Ok(Task::Test(options)) => test::run(&options),
+        Err(fault) => Err(Failed(format!("{fault}\n\n{USAGE}"))),
+    };
+    match done {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(Failed(message)) => {
+            eprintln!("error: {}", message.trim_end());
+            ExitCode::FAILURE
+        }
+    }
+}
+
+#[derive(Debug, PartialEq)]
+enum Task {
+    Help,
+    Test(test::Options),
+}
+
+fn parse(arguments: &[String]) -> Result<Task, String> {
+    let mut arguments = arguments.iter();
+    match arguments.next().map(String::as_str) {
+        None | Some("help" | "--help" | "-h") => return Ok(Task::Help),
+        Some("test") => {}
+        Some(other) => return Err(format!("there is no task `{other}`")),
+    }
+    let mut options = test::Options::default();
+    while let Some(argument) = arguments.next() {
+        match argument.as_str() {
+            "--only-tests" => options.only_tests = true,
+            "--help" | "-h" => return Ok(Task::Help),
+            "--" => options.runner_arguments.extend(arguments.by_ref().cloned()),
+            other => return Err(format!("`{other}` is unknown to `cargo xtask test`")),
+        }
+    }
+    Ok(Task::Test(options))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parsed(line: &str) -> Result<Task, String> {
+        parse(&line.split_whitespace().map(str::to_owned).collect::<Vec<_>>())
+    }
+
+    #[test]
+    fn what_follows_two_dashes_is_for_the_test_runner() {
+        let Ok(Task::Test(options)) = parsed("test --only-tests -- store --only-tests") else { panic!() };
+        assert!(options.only_tests);
+        assert_eq!(options.runner_arguments, ["store", "--only-tests"]);
+    }
+
+    #[test]
+    fn unknown_words_are_named() {
+        assert_eq!(parsed("tset"), Err("there is no task `tset`".into()));
+        assert_eq!(parsed("test store"), Err("`store` is unknown to `cargo xtask test`".into()));
+        assert_eq!(parsed(""), Ok(Task::Help));
+        assert_eq!(parsed("test --help"), Ok(Task::Help));
+    }
+}

@@ -1,0 +1,102 @@
+//! `cargo xtask test`: every check, with whatever it needs.
+//!
+//! The tests are built before anything is run, the binary among them: a build of the binary alone would have
+//! other features of shared dependencies and compile many of them twice.
+
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+
+use crate::cargo::{cargo, command, has, target_directory};
+use crate::steps::{Failed, Steps};
+
+/// The kernels that the tests run notebooks on.
+const KERNELS: &[&str] = &["python3", "mlflow_kernel"];
+/// Where tests find those kernels.
+const DATA_DIR_VARIABLE: &str = "BINDERY_TEST_DATA_DIR";
+const PYTHONS: &[&str] =
+    &["python3", "python", "python3.14", "python3.13", "python3.12", "python3.11", "python3.10"];
+
+/// What is asked for on the command line.
+#[derive(Debug, Default, PartialEq)]
+pub struct Options {
+    /// Neither formatting nor clippy nor documentation.
+    pub only_tests: bool,
+    /// For cargo-nextest or `cargo test`.
+    pub runner_arguments: Vec<String>,
+}
+
+/// Runs all steps until one fails.
+pub fn run(options: &Options) -> Result<(), Failed> {
+    // Before minutes of compiling.
+    check_python()?;
+    let data_dir = match std::env::var_os(DATA_DIR_VARIABLE).filter(|folder| !folder.is_empty()) {
+        Some(folder) => std::path::absolute(folder)
+            .map_err(|error| Failed(format!("{DATA_DIR_VARIABLE} cannot be used: {error}")))?,
+        None => target_directory()?.join("test-data"),
+    };
+    let mut steps = Steps::new();
+    let done = run_steps(&mut steps, options, &data_dir);
+    steps.print_summary();
+    done
+}
+
+fn run_steps(steps: &mut Steps, options: &Options, data_dir: &Path) -> Result<(), Failed> {
+    if !options.only_tests {
+        let why = "rustfmt is not installed: rustup component add rustfmt";
+        component(steps, "formatting", &["fmt", "--all", "--check"], why)?;
+    }
+    steps.run("build", &mut cargo(&["test", "--workspace", "--no-run"]))?;
+    let mut install = command(&built_binary()?.to_string_lossy());
+    install.args(["kernels", "install"]).args(KERNELS).arg("--data-dir").arg(data_dir);
+    steps.run("kernels", &mut install)?;
+    if !options.only_tests {
+        let why = "it is not installed: rustup component add clippy";
+        component(steps, "clippy", &["clippy", "--workspace", "--all-targets", "--", "-D", "warnings"], why)?;
+        let mut doc = cargo(&["doc", "--no-deps", "--workspace"]);
+        steps.run("documentation", doc.env("RUSTDOCFLAGS", "-D warnings"))?;
+    }
+    let has_nextest = has("nextest");
+    // cargo-nextest leaves the examples in the documentation out. They come first, so that the last thing to
+    // be read is what the tests say.
+    if has_nextest && options.runner_arguments.is_empty() {
+        steps.run("documented examples", &mut cargo(&["test", "--workspace", "--doc", "--quiet"]))?;
+    }
+    let mut tests =
+        if has_nextest { cargo(&["nextest", "run", "--workspace"]) } else { cargo(&["test", "--workspace"]) };
+    tests.args(&options.runner_arguments).env(DATA_DIR_VARIABLE, data_dir);
+    steps.run("tests", &mut tests)
+}
+
+/// Runs a step that needs a component of the toolchain. A minimal installation lacks it, and that is why the step
+/// is skipped; where checks are binding, it fails.
+fn component(steps: &mut Steps, name: &str, arguments: &[&str], why: &'static str) -> Result<(), Failed> {
+    let is_binding = std::env::var("CI").is_ok_and(|value| value == "true" || value == "1");
+    if is_binding || has(arguments[0]) {
+        return steps.run(name, &mut cargo(arguments));
+    }
+    steps.skip(name, why);
+    Ok(())
+}
+
+/// The binary that was built with the tests: the neighbour of this one.
+fn built_binary() -> Result<PathBuf, Failed> {
+    let unknown = |error: std::io::Error| Failed(format!("the binary that was built is not found: {error}"));
+    std::env::current_exe().map(|own| own.with_file_name("bindery")).map_err(unknown)
+}
+
+fn check_python() -> Result<(), Failed> {
+    let question = "import sys; sys.exit(sys.version_info < (3, 10))";
+    let is_suitable = |name: &&str| {
+        let mut python = Command::new(name);
+        python.args(["-I", "-c", question]).stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
+        python.status().is_ok_and(|status| status.success())
+    };
+    if PYTHONS.iter().any(is_suitable) {
+        return Ok(());
+    }
+    Err(Failed(
+        "the tests run notebooks, which needs Python 3.10 or newer, and there is none on PATH: install one \
+         (Debian, Ubuntu: apt install python3 python3-venv; macOS: brew install python) and try again"
+            .into(),
+    ))
+}
