@@ -6,6 +6,7 @@
 )]
 
 mod executions;
+mod floors;
 mod kernels;
 mod mlflow;
 mod notebook;
