@@ -1,6 +1,6 @@
 //! Validation: what the JSON schemas of nbformat 4.0 to 4.5 demand, each fault with its place.
 //!
-//! The rules stand in [`schema`] as tables; here is what walks them. Like nbformat, a notebook of a later
+//! The rules stand in `schema` as tables; here is what walks them. Like nbformat, a notebook of a later
 //! minor version is held to the rules of 4.5 but may hold fields, cell types and output types unknown to them.
 
 mod schema;

@@ -47,7 +47,7 @@ const IO: &[&str] = &[
 
 /// The longest that a file may be, its tests module not counted. Most are to stay under 300; this is where a file
 /// has become two ideas.
-const LONGEST: usize = 500;
+const LONGEST: usize = 400;
 
 fn floor(module: &str) -> Option<(usize, &'static str)> {
     FLOORS
@@ -257,7 +257,7 @@ mod the_checker {
     fn a_file_that_is_too_long_fails_and_its_tests_do_not_count() {
         let lines = |count: usize| "fn f() {}\n".repeat(count);
         check("src/db/mod.rs", &lines(LONGEST), &[]);
-        check("src/db/mod.rs", &lines(LONGEST + 1), &["501 lines without its tests"]);
+        check("src/db/mod.rs", &lines(LONGEST + 1), &[&format!("{} lines without its tests", LONGEST + 1)]);
         let tests = format!("{}#[cfg(test)]\nmod tests {{\n{}}}\n", lines(LONGEST), lines(500));
         check("src/db/mod.rs", &tests, &[]);
     }
