@@ -1,5 +1,6 @@
 //! Bindery runs parameterised Jupyter notebooks as production jobs.
 
+pub mod api;
 pub mod cli;
 pub mod config;
 pub mod convert;

@@ -1,15 +1,15 @@
 //! `bindery kernels list|install|check`: the environments that notebooks run in.
 
 use std::ffi::OsString;
-use std::io::{IsTerminal, Write};
+use std::io::IsTerminal;
 use std::path::Path;
 use std::time::Duration;
 
 use clap::{Args, Subcommand};
 use indicatif::{ProgressBar, ProgressStyle};
-use serde::Serialize;
 use tokio::signal::unix::{SignalKind, signal};
 
+use super::print::{print, print_json, table, tell};
 use crate::engine::kernels::{
     self, CheckReport, EnvironmentState, InstallOptions, InstallProgress, Installed, KernelListing,
     KernelSource,
@@ -215,7 +215,7 @@ impl Progress {
         match &self.bar {
             Some(bar) => bar.println(format!("{}: {text}", self.name)),
             None if self.is_quiet => {}
-            None => eprintln!("{}: {text}", self.name),
+            None => tell!("{}: {text}", self.name),
         }
     }
 
@@ -244,42 +244,5 @@ impl InstallProgress for Progress {
             Some(bar) => bar.set_message(line.trim().to_owned()),
             None => self.say(&format!("  {line}")),
         }
-    }
-}
-
-/// Columns as wide as their widest cell, two spaces between them.
-fn table<const N: usize>(head: [&str; N], rows: &[[String; N]]) -> String {
-    let width = |column: usize| {
-        rows.iter()
-            .map(|row| row[column].chars().count())
-            .chain([head[column].chars().count()])
-            .max()
-            .unwrap_or(0)
-    };
-    let widths: Vec<usize> = (0..N).map(width).collect();
-    let head = head.map(str::to_owned);
-    let mut text = String::new();
-    for row in std::iter::once(&head).chain(rows) {
-        let cells = row.iter().zip(&widths).map(|(cell, width)| format!("{cell:<width$}"));
-        text.push_str(cells.collect::<Vec<_>>().join("  ").trim_end());
-        text.push('\n');
-    }
-    text
-}
-
-fn print_json(value: &impl Serialize) -> Result<()> {
-    let mut text = serde_json::to_string_pretty(value)
-        .map_err(|error| Error::internal("the answer cannot be written as JSON").with_source(error))?;
-    text.push('\n');
-    print(&text)
-}
-
-/// Writes to standard output; a reader that has gone away (`| head`) is no fault.
-fn print(text: &str) -> Result<()> {
-    match std::io::stdout().write_all(text.as_bytes()) {
-        Err(error) if error.kind() != std::io::ErrorKind::BrokenPipe => {
-            Err(Error::unavailable("standard output cannot be written").with_source(error))
-        }
-        _ => Ok(()),
     }
 }

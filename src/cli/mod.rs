@@ -1,3 +1,132 @@
-//! The command line.
+//! The command line: one file per subcommand, which parses, asks the engine and shows.
+//!
+//! Exit codes are decided in `exit.rs`, what goes to standard output is formed in `print.rs`. No file here
+//! touches database, store, queue or kernels.
 
+mod config;
+mod demo;
+mod execute;
+mod executions;
+mod exit;
+mod flags;
 pub mod kernels;
+mod log;
+mod notebooks;
+mod print;
+mod serve;
+mod signals;
+mod templates;
+mod wire;
+
+use std::ffi::OsString;
+
+use clap::{Args, CommandFactory, FromArgMatches, Parser, Subcommand};
+
+use crate::config::{Config, LocalSettings};
+use crate::error::{Error, Result};
+pub use exit::{Exit, report};
+use log::LogLevel;
+
+/// Run parameterised Jupyter notebooks as production jobs
+#[derive(Debug, Parser)]
+#[command(
+    name = "bindery",
+    version,
+    after_help = "Examples:
+  bindery demo                                   see it work, from template to result
+  bindery execute in.ipynb out.ipynb -p alpha 0.1
+  bindery serve
+
+Exit codes: 0; 1 bad input or a failed cell; 2 a system around us (storage, kernel, network); 3 a fault of Bindery's
+own; 130 after Ctrl-C, 143 after SIGTERM.
+
+Settings come from flags, then BINDERY_* variables, then bindery.toml, then defaults: `bindery config` shows them."
+)]
+pub struct Cli {
+    /// How much is logged to standard error [default: info for serve, else warn; or what RUST_LOG says]
+    #[arg(long, global = true, value_enum, ignore_case = true, value_name = "LEVEL")]
+    log_level: Option<LogLevel>,
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    Execute(execute::ExecuteArgs),
+    Serve(serve::ServeArgs),
+    Demo(demo::DemoArgs),
+    Kernels(KernelsCommand),
+    Templates(templates::TemplatesArgs),
+    Notebooks(notebooks::NotebooksArgs),
+    Executions(executions::ExecutionsArgs),
+    Config(config::ConfigArgs),
+}
+
+/// List, install and check the kernels that notebooks run in
+#[derive(Debug, Args)]
+struct KernelsCommand {
+    #[command(flatten)]
+    kernels: kernels::KernelsArgs,
+    #[command(flatten, next_help_heading = "Configuration")]
+    settings: LocalSettings,
+}
+
+/// Subcommands with subcommands of their own, whose flags may stand behind either.
+const NESTED: [&str; 4] = ["kernels", "templates", "notebooks", "executions"];
+
+/// Reads the command line. Help and version are printed here, and so is what is wrong with it.
+///
+/// # Errors
+/// How the process ends when there is nothing to run: well after help and version, else as the user's fault.
+pub fn parse(arguments: impl IntoIterator<Item = OsString>) -> Result<Cli, Exit> {
+    let mut command = Cli::command();
+    for name in NESTED {
+        command = command.mut_subcommand(name, |nested| nested.mut_args(|argument| argument.global(true)));
+    }
+    let parsed =
+        command.try_get_matches_from_mut(arguments).and_then(|matches| Cli::from_arg_matches(&matches));
+    parsed.map_err(|error| {
+        // A closed standard output leaves nobody to tell.
+        let _ = error.print();
+        // clap itself would say 2, which is a system's fault here.
+        if error.use_stderr() { Exit::UserFault } else { Exit::Success }
+    })
+}
+
+/// Starts logging as the command line asks for.
+pub fn start_logging(cli: &Cli) {
+    let serves = matches!(cli.command, Command::Serve(_));
+    let default = if serves { LogLevel::Info } else { LogLevel::Warn };
+    log::start(cli.log_level, default, serves);
+}
+
+/// Runs what the command line says.
+///
+/// # Errors
+/// What went wrong, to be given to [`report`].
+pub async fn run(cli: Cli) -> Result<Exit> {
+    match cli.command {
+        Command::Execute(args) => execute::run(args).await,
+        Command::Serve(args) => serve::run(args).await,
+        Command::Demo(args) => demo::run(args).await,
+        Command::Kernels(KernelsCommand { kernels, settings }) => {
+            let data_dir = Config::resolve(settings)?.data_dir;
+            kernels::run(&kernels, &data_dir).await.map(|()| Exit::Success)
+        }
+        Command::Templates(args) => templates::run(args).await,
+        Command::Notebooks(args) => notebooks::run(args).await,
+        Command::Executions(args) => executions::run(args).await,
+        Command::Config(args) => config::run(args),
+    }
+}
+
+/// A file that was named on the command line and cannot be used.
+fn file_fault(path: &std::path::Path, doing: &str, error: std::io::Error) -> Error {
+    let message = format!("{} cannot be {doing}: {}", path.display(), error.kind());
+    match error.kind() {
+        std::io::ErrorKind::NotFound => Error::not_found(message),
+        std::io::ErrorKind::StorageFull | std::io::ErrorKind::QuotaExceeded => Error::unavailable(message),
+        _ => Error::bad_input(message),
+    }
+    .with_source(error)
+}

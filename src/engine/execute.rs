@@ -16,7 +16,7 @@ use crate::error::Result;
 use crate::execution::{CellError, Limits};
 use crate::notebook::inject::{InjectOptions, prepare_metadata, remove_error_markers};
 use crate::notebook::record::Recorder;
-use crate::notebook::{Notebook, Parameters};
+use crate::notebook::{Cell, Notebook, Parameters};
 
 /// What to execute, and how.
 #[derive(Debug, Clone)]
@@ -46,6 +46,8 @@ pub struct ExecuteFile {
 pub struct ExecutedFile {
     /// Why it failed.
     pub error: Option<CellError>,
+    /// The `In [n]` of the cell that failed.
+    pub execution_count: Option<u64>,
     /// Whether it was interrupted from outside.
     pub interrupted: bool,
     /// What the user should know.
@@ -80,7 +82,7 @@ pub async fn execute_file(
     let mut file = OutputFile::new(request.output, output, std::process::id().to_string());
     if request.prepare_only {
         file.save(&notebook).await?;
-        return Ok(ExecutedFile { error: None, interrupted: false, warnings });
+        return Ok(ExecutedFile { error: None, execution_count: None, interrupted: false, warnings });
     }
 
     let recorder = Recorder::start(notebook, &isoformat(Timestamp::now()));
@@ -120,6 +122,8 @@ pub async fn execute_file(
             (Some(CellError::new(Some(cell), "KeyboardInterrupt", "the run was interrupted")), true)
         }
     };
+    let failed_cell = error.as_ref().and_then(|error| recording.cells().get(error.cell_index?));
+    let execution_count = failed_cell.and_then(Cell::execution_count);
     let Finished { notebook, output, warnings, .. } = recording.finish(error.as_ref(), Timestamp::now());
     if let Some(mut output) = output {
         output.save(&notebook).await?;
@@ -127,5 +131,5 @@ pub async fn execute_file(
     if let Some(kernel) = kernel {
         kernel.shutdown(shutdown_grace).await;
     }
-    Ok(ExecutedFile { error, interrupted, warnings })
+    Ok(ExecutedFile { error, execution_count, interrupted, warnings })
 }

@@ -1,0 +1,339 @@
+//! `bindery executions`: what a service is to execute, executes or has executed.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use clap::{Args, Subcommand};
+use jiff::Timestamp;
+use serde_json::json;
+use serde_json::value::RawValue;
+
+use super::flags::{EngineFlags, ParameterFlags};
+use super::print::{print, print_json, properties, shortened, table, tell, time};
+use super::serve::reachable_url;
+use super::templates::write_or_print;
+use super::{Exit, wire};
+use crate::config::Seconds;
+use crate::engine::Engine;
+use crate::engine::executions::{ExecutionFilter, SubmitExecution};
+use crate::error::{Error, Result};
+use crate::execution::{Execution, ExecutionId, ExecutionStatus, human_duration};
+use crate::notebook::{ParameterValue, Parameters};
+
+/// List, submit, follow and cancel executions
+///
+/// Works on the data dir itself. What is submitted is executed by a `bindery serve` on the same data dir.
+#[derive(Debug, Args)]
+pub(super) struct ExecutionsArgs {
+    #[command(subcommand)]
+    command: ExecutionsCommand,
+    #[command(flatten)]
+    flags: EngineFlags,
+}
+
+#[derive(Debug, Subcommand)]
+enum ExecutionsCommand {
+    /// Show executions, newest first
+    #[command(
+        after_help = "Examples:\n  bindery executions list\n  bindery executions list --status failed --json"
+    )]
+    List(ListArgs),
+    /// Show everything that is recorded of an execution
+    #[command(after_help = "Examples:\n  bindery executions show 7\n  bindery executions show 7 --json")]
+    Show(IdArgs),
+    /// Record a notebook for execution by the service
+    #[command(after_help = "Examples:\n  bindery executions submit ada/train.ipynb -p alpha 0.1\n  \
+                      bindery executions submit ada/train.ipynb --output ada/monday.ipynb --wait")]
+    Submit(SubmitArgs),
+    /// Stop an execution: a pending one at once, a running one within seconds
+    #[command(after_help = "Examples:\n  bindery executions cancel 7")]
+    Cancel(IdArgs),
+    /// Wait until an execution has ended; its result is the exit code
+    #[command(after_help = "Examples:\n  bindery executions wait 7 && echo done")]
+    Wait(IdArgs),
+    /// Fetch the notebook of an execution, also while it runs
+    #[command(
+        after_help = "Examples:\n  bindery executions notebook 7\n  bindery executions notebook 7 result.ipynb --overwrite"
+    )]
+    Notebook(NotebookArgs),
+}
+
+#[derive(Debug, Args)]
+struct ListArgs {
+    /// Only those with this status: pending, running, success, failed, cancelled
+    #[arg(long, value_parser = |text: &str| text.parse::<ExecutionStatus>().map_err(|error| error.message().to_owned()))]
+    status: Option<ExecutionStatus>,
+    /// Only those of this user
+    #[arg(long)]
+    username: Option<String>,
+    /// Only those of this notebook
+    #[arg(long, value_name = "PATH")]
+    notebook: Option<String>,
+    /// Only those with a smaller id: the last one of the page before
+    #[arg(long, value_name = "ID", value_parser = execution_id)]
+    before: Option<ExecutionId>,
+    /// At most so many
+    #[arg(long, value_name = "N", default_value_t = 50)]
+    limit: u32,
+    /// Print JSON instead of a table
+    #[arg(long)]
+    json: bool,
+}
+
+#[derive(Debug, Args)]
+struct IdArgs {
+    /// The execution
+    #[arg(value_name = "ID", value_parser = execution_id)]
+    id: ExecutionId,
+    /// Print JSON
+    #[arg(long)]
+    json: bool,
+}
+
+#[derive(Debug, Args)]
+struct NotebookArgs {
+    /// The execution
+    #[arg(value_name = "ID", value_parser = execution_id)]
+    id: ExecutionId,
+    /// The file to write, or `-` for standard output [default: the notebook's file name]
+    #[arg(value_name = "FILE")]
+    file: Option<PathBuf>,
+    /// Replace the file if it exists
+    #[arg(long)]
+    overwrite: bool,
+}
+
+#[derive(Debug, Args)]
+struct SubmitArgs {
+    /// The notebook, relative to the notebooks root, or absolute and inside it
+    #[arg(value_name = "NOTEBOOK")]
+    notebook: String,
+    /// Where the result goes, relative to the notebooks root [default: in place]
+    #[arg(long, value_name = "PATH")]
+    output: Option<String>,
+    #[command(flatten)]
+    parameters: ParameterFlags,
+    /// The kernel to run, whatever the notebook asks for
+    #[arg(short, long, value_name = "NAME")]
+    kernel: Option<String>,
+    /// For whom
+    #[arg(long)]
+    username: Option<String>,
+    /// How long the whole run may take, such as 30m
+    #[arg(long, value_name = "TIME")]
+    timeout: Option<Seconds>,
+    /// How long each cell may take
+    #[arg(long, value_name = "TIME")]
+    cell_timeout: Option<Seconds>,
+    /// Wait until it has ended; its result is the exit code
+    #[arg(long)]
+    wait: bool,
+    /// Print JSON
+    #[arg(long)]
+    json: bool,
+}
+
+fn execution_id(text: &str) -> Result<ExecutionId, String> {
+    text.parse().map_err(|error: Error| error.message().to_owned())
+}
+
+pub(super) async fn run(args: ExecutionsArgs) -> Result<Exit> {
+    let engine = args.flags.open().await?;
+    let exit = match args.command {
+        ExecutionsCommand::List(args) => list(&engine, args).await,
+        ExecutionsCommand::Show(args) => {
+            show(&engine, &engine.execution(args.id).await?, args.json).map(|()| Exit::Success)
+        }
+        ExecutionsCommand::Submit(args) => submit(&engine, args).await,
+        ExecutionsCommand::Cancel(args) => cancel(&engine, args).await,
+        ExecutionsCommand::Wait(args) => wait(&engine, args.id, args.json).await,
+        ExecutionsCommand::Notebook(args) => {
+            let (name, bytes) = engine.executed_notebook(args.id).await?;
+            let file = args.file.unwrap_or_else(|| name.into());
+            write_or_print(&file, &bytes, args.overwrite).map(|()| Exit::Success)
+        }
+    };
+    engine.close().await;
+    exit
+}
+
+async fn list(engine: &Engine, args: ListArgs) -> Result<Exit> {
+    let filter = ExecutionFilter {
+        status: args.status,
+        username: args.username,
+        notebook_path: args.notebook,
+        before: args.before,
+        limit: args.limit,
+    };
+    let executions = engine.list_executions(&filter).await?;
+    if args.json {
+        let executions: Vec<_> = executions.iter().map(|it| wire::execution(engine, it)).collect();
+        print_json(&json!({"executions": executions}))?;
+    } else if executions.is_empty() {
+        tell!("there are no such executions");
+    } else {
+        let row = |it: &Execution| {
+            [
+                it.id.to_string(),
+                it.status.to_string(),
+                it.request.notebook_path.clone(),
+                it.request.username.clone().unwrap_or_else(|| "-".to_owned()),
+                format!("{}/{}", it.progress.cells_done, it.progress.cells_total),
+                time(it.submitted_at),
+                it.duration(Timestamp::now()).map_or_else(|| "-".to_owned(), human_duration),
+                it.error.as_ref().map(|error| shortened(&error.to_string(), 60)).unwrap_or_default(),
+            ]
+        };
+        let rows: Vec<_> = executions.iter().map(row).collect();
+        print(&table(
+            ["ID", "STATUS", "NOTEBOOK", "USER", "CELLS", "SUBMITTED", "DURATION", "ERROR"],
+            &rows,
+        ))?;
+    }
+    Ok(Exit::Success)
+}
+
+fn show(engine: &Engine, execution: &Execution, as_json: bool) -> Result<()> {
+    if as_json {
+        print_json(&wire::execution(engine, execution))
+    } else {
+        print(&describe(engine, execution))
+    }
+}
+
+fn describe(engine: &Engine, execution: &Execution) -> String {
+    let request = &execution.request;
+    let progress = execution.progress;
+    let in_cell = progress.current_cell.map(|cell| format!(", in cell {cell}")).unwrap_or_default();
+    let output = engine.config().notebooks_root.join(&request.output_path);
+    let mut text = properties([
+        ("execution", Some(execution.id.to_string())),
+        ("status", Some(execution.status.to_string())),
+        ("notebook", Some(request.notebook_path.clone())),
+        ("output", Some(output.display().to_string())),
+        ("url", engine.notebook_url(&request.output_path, request.username.as_deref())),
+        ("username", request.username.clone()),
+        ("template", request.template_name.clone()),
+        ("kernel", execution.kernel_used.clone().or_else(|| request.kernel_name.clone())),
+        ("submitted", Some(time(execution.submitted_at))),
+        ("started", execution.start_time.map(time)),
+        ("ended", execution.end_time.map(time)),
+        ("duration", execution.duration(Timestamp::now()).map(human_duration)),
+        ("cells", Some(format!("{} of {}{in_cell}", progress.cells_done, progress.cells_total))),
+        ("attempts", Some(execution.attempts.to_string()).filter(|_| execution.attempts > 1)),
+        (
+            "mlflow",
+            execution.mlflow.as_ref().and_then(|link| link.url.clone().or_else(|| link.error.clone())),
+        ),
+        ("error", execution.error.as_ref().map(ToString::to_string)),
+    ]);
+    for warning in &execution.warnings {
+        text.push_str(&format!("warning: {warning}\n"));
+    }
+    text
+}
+
+async fn submit(engine: &Engine, args: SubmitArgs) -> Result<Exit> {
+    let parameters = args.parameters.parse()?;
+    let id = engine
+        .submit(SubmitExecution {
+            notebook_path: args.notebook,
+            output_path: args.output,
+            username: args.username,
+            kernel_name: args.kernel,
+            parameters: (!parameters.is_empty()).then(|| as_json_text(&parameters)).transpose()?,
+            timeout: args.timeout.map(|time| time.0),
+            cell_timeout: args.cell_timeout.map(|time| time.0),
+        })
+        .await?;
+    warn_without_service(engine, id).await;
+    if args.wait {
+        return wait(engine, id, args.json).await;
+    }
+    let execution = engine.execution(id).await?;
+    if args.json {
+        print_json(&wire::execution(engine, &execution))?;
+    } else {
+        print(&format!(
+            "execution {id} is {}: `bindery executions wait {id}` waits for its end\n",
+            execution.status
+        ))?;
+    }
+    Ok(Exit::Success)
+}
+
+/// Parameters as exact JSON; those of the command line are flat.
+fn as_json_text(parameters: &Parameters) -> Result<Box<RawValue>> {
+    let mut entries = Vec::new();
+    for (name, value) in parameters.iter() {
+        let value = match value {
+            ParameterValue::BigInteger(digits) => digits.clone(),
+            ParameterValue::Float(number) if !number.is_finite() => {
+                let field = format!("parameters.{name}");
+                let fault = format!("{number} cannot be submitted, because JSON has no word for it");
+                return Err(Error::invalid(format!("{field}: {fault}")).with_field(field, fault));
+            }
+            value => value.to_json().to_string(),
+        };
+        entries.push(format!("{}:{value}", serde_json::Value::from(name)));
+    }
+    RawValue::from_string(format!("{{{}}}", entries.join(",")))
+        .map_err(|error| Error::internal("the parameters cannot be written as JSON").with_source(error))
+}
+
+/// A submitted execution stays pending as long as no service takes it: said, because it looks like a fault.
+async fn warn_without_service(engine: &Engine, id: ExecutionId) {
+    let url = reachable_url(engine.config().listen);
+    let client = reqwest::Client::builder().no_proxy().timeout(Duration::from_millis(800)).build();
+    let answers = match client {
+        Ok(client) => {
+            client.get(format!("{url}/health")).send().await.is_ok_and(|it| it.status().is_success())
+        }
+        Err(_) => false,
+    };
+    if !answers {
+        tell!(
+            "note: no service answers at {url}; execution {id} is pending until a `bindery serve` runs on {}",
+            engine.config().data_dir.display()
+        );
+    }
+}
+
+async fn cancel(engine: &Engine, args: IdArgs) -> Result<Exit> {
+    let status = engine.cancel_execution(args.id).await?;
+    if args.json {
+        print_json(&json!({"execution_id": args.id, "status": status, "cancel_requested": true}))?;
+    } else if status.is_final() {
+        print(&format!("execution {} is {status}\n", args.id))?;
+    } else {
+        print(&format!("execution {} is {status} and has been asked to stop\n", args.id))?;
+    }
+    Ok(Exit::Success)
+}
+
+async fn wait(engine: &Engine, id: ExecutionId, as_json: bool) -> Result<Exit> {
+    let execution = engine.wait_for_end(id).await?;
+    show(engine, &execution, as_json)?;
+    Ok(Exit::of_execution(&execution))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::notebook::parse_cli_value;
+
+    #[test]
+    fn parameters_become_exact_json_or_are_refused() {
+        let text = |value: &str| {
+            let mut parameters = Parameters::new();
+            parameters.insert("a", parse_cli_value(value)).unwrap();
+            as_json_text(&parameters)
+        };
+        let check = |value: &str, expected: &str| assert_eq!(text(value).unwrap().get(), expected);
+        check("123456789012345678901234567890", r#"{"a":123456789012345678901234567890}"#);
+        check("0.1", r#"{"a":0.1}"#);
+        check("say \"hi\"", r#"{"a":"say \"hi\""}"#);
+        check("None", r#"{"a":null}"#);
+        assert!(text("nan").unwrap_err().message().contains("parameters.a: NaN cannot be submitted"));
+    }
+}

@@ -1,0 +1,68 @@
+//! The JSON that `--json` prints: the field names are the HTTP interface's.
+
+use jiff::Timestamp;
+use serde_json::{Value, json};
+
+use crate::engine::Engine;
+use crate::engine::notebooks::NotebookRecord;
+use crate::engine::templates::{StoredTemplate, TemplateDetails};
+use crate::execution::{Execution, human_duration};
+
+pub(super) fn template(template: &StoredTemplate) -> Value {
+    json!({
+        "name": template.name.as_str(),
+        "size": template.size,
+        "last_modified": template.last_modified,
+        "category": template.name.category().to_string(),
+        "description": template.description,
+    })
+}
+
+pub(super) fn template_details(details: &TemplateDetails) -> Value {
+    let mut value = template(&details.template);
+    value["etag"] = json!(details.template.etag);
+    value["parameters"] = json!(details.parameters);
+    value["kernel_name"] = json!(details.kernel_name);
+    value["language"] = json!(details.language);
+    value
+}
+
+pub(super) fn notebook(record: &NotebookRecord) -> Value {
+    let notebook = &record.notebook;
+    json!({
+        "notebook_id": record.id,
+        "notebook_path": notebook.path,
+        "title": notebook.title,
+        "description": notebook.description,
+        "username": notebook.username,
+        "template_name": notebook.template_name,
+        "parameters": notebook.parameters,
+        "tags": notebook.tags,
+        "created_at": record.created_at,
+        "updated_at": record.updated_at,
+    })
+}
+
+pub(super) fn execution(engine: &Engine, execution: &Execution) -> Value {
+    let request = &execution.request;
+    json!({
+        "execution_id": execution.id,
+        "status": execution.status,
+        "notebook_path": request.notebook_path,
+        "output_path": request.output_path,
+        "notebook_url": engine.notebook_url(&request.output_path, request.username.as_deref()),
+        "username": request.username,
+        "template_name": request.template_name,
+        "kernel_name": execution.kernel_used.as_ref().or(request.kernel_name.as_ref()),
+        "submitted_at": execution.submitted_at,
+        "start_time": execution.start_time,
+        "end_time": execution.end_time,
+        "duration": execution.duration(Timestamp::now()).map(human_duration),
+        "progress": execution.progress,
+        "error": execution.error,
+        "mlflow": execution.mlflow,
+        "attempts": execution.attempts,
+        "warnings": execution.warnings,
+        "cancel_requested": execution.cancel_requested,
+    })
+}
