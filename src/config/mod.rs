@@ -92,6 +92,9 @@ settings! {
         /// MLflow tracking server; without it nothing is recorded in MLflow
         #[arg(value_name = "URL")]
         mlflow_tracking_uri: String = "BINDERY_MLFLOW_TRACKING_URI",
+        /// Address of the same MLflow as people's browsers see it, for links [default: --mlflow-tracking-uri]
+        #[arg(value_name = "URL")]
+        mlflow_public_uri: String = "BINDERY_MLFLOW_PUBLIC_URI",
         /// How long running executions may go on after a request to stop, such as 30s [default: 30s]
         #[arg(value_name = "TIME")]
         shutdown_grace: Seconds = "BINDERY_SHUTDOWN_GRACE",
@@ -186,6 +189,8 @@ pub struct Config {
     pub jupyter_url_template: String,
     /// MLflow's address.
     pub mlflow_tracking_uri: Option<String>,
+    /// MLflow's address in links.
+    pub mlflow_public_uri: Option<String>,
     /// Bytes.
     pub max_notebook_size: u64,
     /// See [`ServiceSettings::shutdown_grace`].
@@ -266,6 +271,7 @@ impl Config {
                 .jupyter_url_template
                 .unwrap_or_else(|| "{base}/user/{username}/lab/tree/{path}".into()),
             mlflow_tracking_uri: service.mlflow_tracking_uri.filter(|uri| !uri.is_empty()),
+            mlflow_public_uri: service.mlflow_public_uri.filter(|uri| !uri.is_empty()),
             max_notebook_size: store.max_notebook_size.map_or(50_000_000, |size| size.0),
             shutdown_grace: service.shutdown_grace.map_or(Duration::from_secs(30), |time| time.0),
             limits: Limits {
@@ -303,8 +309,13 @@ impl Config {
         line("workers", toml::Value::Integer(i64::try_from(self.workers).unwrap_or(i64::MAX)));
         line("jupyter-base-url", self.jupyter_base_url.clone().into());
         line("jupyter-url-template", self.jupyter_url_template.clone().into());
-        if let Some(uri) = &self.mlflow_tracking_uri {
-            line("mlflow-tracking-uri", mask_url(uri).into());
+        for (name, uri) in [
+            ("mlflow-tracking-uri", &self.mlflow_tracking_uri),
+            ("mlflow-public-uri", &self.mlflow_public_uri),
+        ] {
+            if let Some(uri) = uri {
+                line(name, mask_url(uri).into());
+            }
         }
         line("max-notebook-size", ByteSize(self.max_notebook_size).to_string().into());
         line("shutdown-grace", seconds(self.shutdown_grace));

@@ -23,7 +23,7 @@ use crate::config::{Config, TemplateStoreConfig};
 use crate::db::Database;
 use crate::error::{Error, Result};
 use crate::execution::ExecutionId;
-use crate::mlflow::{MlflowClient, MlflowCredentials};
+use crate::mlflow::{MlflowClient, MlflowCredentials, MlflowOptions};
 use crate::queue::Wakeup;
 use crate::store::{FolderStore, S3Config, S3Store, TemplateStore};
 pub use paths::NotebooksRoot;
@@ -79,10 +79,12 @@ impl Engine {
             password: variable("MLFLOW_TRACKING_PASSWORD"),
             token: variable("MLFLOW_TRACKING_TOKEN"),
         };
+        let options =
+            MlflowOptions { public_uri: config.mlflow_public_uri.clone(), ..MlflowOptions::default() };
         let mlflow = config
             .mlflow_tracking_uri
             .as_deref()
-            .map(|uri| MlflowClient::new(uri, credentials))
+            .map(|uri| MlflowClient::with_options(uri, credentials, options))
             .transpose()?;
         Ok(Self {
             inner: Arc::new(Inner {

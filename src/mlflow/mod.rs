@@ -25,7 +25,7 @@ use std::time::Duration;
 use crate::error::{Error, Result};
 use address::TrackingServer;
 
-/// Limits of the talk with one tracking server.
+/// How to talk to one tracking server.
 #[derive(Debug, Clone)]
 pub struct MlflowOptions {
     /// How long a connection may take to open. 3 s by default.
@@ -36,6 +36,8 @@ pub struct MlflowOptions {
     /// How often an idempotent call is tried when the server is busy, failing or refusing connections.
     /// 3 by default, with 0.2 s and 0.8 s between; a timeout is never tried again.
     pub attempts: u32,
+    /// Where people's browsers find the same server, for links; the tracking URI by default.
+    pub public_uri: Option<String>,
 }
 
 impl Default for MlflowOptions {
@@ -44,6 +46,7 @@ impl Default for MlflowOptions {
             connect_timeout: Duration::from_secs(3),
             request_timeout: Duration::from_secs(15),
             attempts: 3,
+            public_uri: None,
         }
     }
 }
@@ -96,6 +99,8 @@ impl MlflowClient {
 
     /// Where a person sees a run: `{base}/#/experiments/{experiment}/runs/{run}`.
     pub fn run_url(&self, experiment_id: &str, run_id: &str) -> String {
-        format!("{}/#/experiments/{experiment_id}/runs/{run_id}", self.server.base())
+        let base =
+            self.options.public_uri.as_deref().map_or(self.server.base(), |uri| uri.trim_end_matches('/'));
+        format!("{base}/#/experiments/{experiment_id}/runs/{run_id}")
     }
 }
