@@ -13,6 +13,9 @@ use crate::execution::{
     CellError, Execution, ExecutionId, ExecutionRequest, ExecutionStatus, MlflowLink, Progress,
 };
 
+/// How much longer than others' a worker's own leases must have run out before it gives them up itself.
+const OWN_PATIENCE: Duration = Duration::from_secs(120);
+
 /// A worker's right to an execution: good only while the row still names this owner and attempt.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Lease {
@@ -123,21 +126,29 @@ impl Database {
 
     /// Takes a running execution whose lease has run out, so that its remains can be settled; or none.
     ///
+    /// The lease goes to `settler`, a name that is not that of any worker: a worker that was only asleep (a
+    /// laptop with its lid closed) writes nothing any more. The executions of `worker`, the one in this
+    /// process, are left to it for longer: it prolongs its leases as soon as it is awake.
+    ///
     /// # Errors
     /// `Unavailable` when the database cannot be used.
     pub async fn claim_abandoned(
         &self,
-        owner: &str,
+        worker: &str,
+        settler: &str,
         lease: Duration,
         now: Timestamp,
     ) -> Result<Option<Lease>> {
         let row = sqlx::query(
             "UPDATE executions SET lease_owner = $1, lease_expires_at = $2 \
-             WHERE id = (SELECT id FROM executions WHERE status = 'running' AND lease_expires_at < $3 LIMIT 1) \
-             AND status = 'running' AND lease_expires_at < $3 RETURNING id, attempts",
+             WHERE id = (SELECT id FROM executions WHERE status = 'running' \
+             AND lease_expires_at < CASE lease_owner WHEN $3 THEN $4 ELSE $5 END LIMIT 1) \
+             AND status = 'running' AND lease_expires_at < $5 RETURNING id, attempts",
         )
-        .bind(owner)
+        .bind(settler)
         .bind(expiry(now, lease))
+        .bind(worker)
+        .bind(micros(now) - i64::try_from(OWN_PATIENCE.as_micros()).unwrap_or(i64::MAX))
         .bind(micros(now))
         .fetch_optional(&self.pool)
         .await
@@ -145,7 +156,7 @@ impl Database {
         row.map(|row| {
             Ok(Lease {
                 id: ExecutionId(get(&row, "id")?),
-                owner: owner.into(),
+                owner: settler.into(),
                 attempt: get(&row, "attempts")?,
             })
         })

@@ -77,8 +77,11 @@ impl Engine {
 
     /// Looks for executions whose worker died, now and then, and settles each.
     async fn settle_abandoned(self, shutdown: CancellationToken) {
+        let settler = format!("{}-settling", self.inner.owner);
         loop {
-            match self.database().claim_abandoned(&self.inner.owner, LEASE, Timestamp::now()).await {
+            let claimed =
+                self.database().claim_abandoned(&self.inner.owner, &settler, LEASE, Timestamp::now()).await;
+            match claimed {
                 Ok(Some(lease)) => {
                     let id = lease.id;
                     if let Err(error) = self.settle(lease).await {

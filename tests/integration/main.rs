@@ -6,6 +6,7 @@
 )]
 
 mod crash;
+mod database;
 mod executions;
 mod floors;
 mod kernels;
