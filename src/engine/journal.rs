@@ -11,10 +11,28 @@ use std::path::{Path, PathBuf};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+use super::recording::FileState;
 use crate::error::{Error, Result};
 use crate::execution::ExecutionId;
 use crate::notebook::Notebook;
 use crate::notebook::record::{Event, Recorder};
+
+/// One line after the first.
+#[derive(Deserialize)]
+#[serde(rename_all = "snake_case")]
+enum Line {
+    /// The notebook file was written, and looked like this then.
+    Saved(FileState),
+    #[serde(untagged)]
+    Event(Event),
+}
+
+/// The same for writing, without taking what is written.
+#[derive(Serialize)]
+#[serde(rename_all = "snake_case")]
+enum LineRef<'a> {
+    Saved(&'a FileState),
+}
 
 /// An open journal.
 #[derive(Debug)]
@@ -61,6 +79,11 @@ impl Journal {
         self.write(event)
     }
 
+    /// Notes how the notebook file looked after it was saved: who finds it otherwise knows that others wrote it.
+    pub(super) fn append_saved(&mut self, state: &FileState) -> std::io::Result<()> {
+        self.write(&LineRef::Saved(state))
+    }
+
     /// Removes the journal: the notebook on disk has it all.
     pub(super) fn remove(self) {
         if let Err(error) = std::fs::remove_file(&self.path) {
@@ -77,8 +100,9 @@ impl Journal {
     }
 }
 
-/// What the journal of an execution tells; `None` when there is none, as for a run that never began.
-pub(super) fn replay(folder: &Path, id: ExecutionId) -> Result<Option<Recorder>> {
+/// What the journal of an execution tells: the notebook, and how its file looked when it was last saved. `None`
+/// when the run had not begun.
+pub(super) fn replay(folder: &Path, id: ExecutionId) -> Result<Option<(Recorder, FileState)>> {
     let failed = |error: std::io::Error| {
         Error::unavailable(format!("the journal of execution {id} cannot be read")).with_source(error)
     };
@@ -92,12 +116,16 @@ pub(super) fn replay(folder: &Path, id: ExecutionId) -> Result<Option<Recorder>>
     // A crash while the first line was written: nothing has run yet.
     let Ok(Head { start_time, notebook }) = serde_json::from_slice(&head) else { return Ok(None) };
     let mut recorder = Recorder::resume(Notebook::from_value(notebook)?, &start_time);
+    let mut saved = None;
     for line in lines {
-        // The last line may have been cut by the crash; nothing can follow it.
-        let Ok(event) = serde_json::from_slice::<Event>(&line.map_err(failed)?) else { break };
-        recorder.apply(event);
+        match serde_json::from_slice(&line.map_err(failed)?) {
+            Ok(Line::Event(event)) => recorder.apply(event),
+            Ok(Line::Saved(state)) => saved = Some(state),
+            // The last line may have been cut by the crash; nothing can follow it.
+            Err(_) => break,
+        }
     }
-    Ok(Some(recorder))
+    Ok(saved.map(|saved| (recorder, saved)))
 }
 
 /// Removes the journal of an execution that has been settled.
@@ -135,6 +163,12 @@ mod tests {
         let id = ExecutionId(7);
         let recorder = Recorder::start(notebook, T0);
         let mut journal = Journal::create(folder.path(), id, T0, recorder.notebook()).unwrap();
+        assert!(
+            replay(folder.path(), id).unwrap().is_none(),
+            "nothing has been saved yet: the run has not begun"
+        );
+        let states = [1, 2].map(|size| FileState { inode: 7, modified: (1, 2), size });
+        states.iter().for_each(|state| journal.append_saved(state).unwrap());
         journal.append(&Event::CellStarted { cell: 0, time: T0.into() }).unwrap();
         journal.append(&stream("kept\n")).unwrap();
         journal.append(&stream("cut")).unwrap();
@@ -142,7 +176,9 @@ mod tests {
         let bytes = std::fs::read(&file).unwrap();
         std::fs::write(&file, &bytes[..bytes.len() - 10]).unwrap();
 
-        let notebook = replay(folder.path(), id).unwrap().unwrap().finish(RunEnd::Failed, T0);
+        let (recorder, saved) = replay(folder.path(), id).unwrap().unwrap();
+        assert_eq!(saved, states[1]);
+        let notebook = recorder.finish(RunEnd::Failed, T0);
         assert_eq!(notebook.cells()[0].outputs()[0]["text"], json!(["kept\n"]));
         discard(folder.path(), id);
         assert!(replay(folder.path(), id).unwrap().is_none());

@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use tokio::sync::watch;
 use tokio::time::Instant;
@@ -76,15 +77,19 @@ impl Recording {
         if let Some(journal) = &mut self.journal
             && let Err(error) = journal.append(&event)
         {
-            tracing::error!(%error, "the journal cannot be written: a crash would now lose outputs");
-            self.warn(format!(
-                "the journal could not be written ({}); the notebook is complete all the same",
-                error.kind()
-            ));
-            self.journal = None;
+            self.journal_failed(&error);
         }
         self.recorder.apply(event);
         self.unsaved = true;
+    }
+
+    fn journal_failed(&mut self, error: &std::io::Error) {
+        tracing::error!(%error, "the journal cannot be written: a crash would now lose outputs");
+        self.warn(format!(
+            "the journal could not be written ({}); the notebook is complete all the same",
+            error.kind()
+        ));
+        self.journal = None;
     }
 
     pub(super) fn cell_started(&mut self, cell: usize) {
@@ -120,8 +125,17 @@ impl Recording {
     pub(super) async fn save_partial(&mut self) {
         let started = Instant::now();
         let Some(output) = &mut self.output else { return };
-        if let Err(error) = output.save(self.recorder.notebook()).await {
-            tracing::warn!(%error, cause = error.cause(), "the running notebook cannot be saved now");
+        match output.save(self.recorder.notebook()).await {
+            Ok(()) => {
+                if let (Some(journal), Some(state)) = (&mut self.journal, output.written)
+                    && let Err(error) = journal.append_saved(&state)
+                {
+                    self.journal_failed(&error);
+                }
+            }
+            Err(error) => {
+                tracing::warn!(%error, cause = error.cause(), "the running notebook cannot be saved now");
+            }
         }
         self.unsaved = false;
         self.next_save = Instant::now() + SAVE_INTERVAL.max(started.elapsed() * SAVE_SHARE);
@@ -185,11 +199,13 @@ pub(super) struct OutputFile {
     id: String,
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-struct FileState {
-    inode: u64,
-    modified: (i64, i64),
-    size: u64,
+/// How a file looked: enough to see that somebody else has written it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct FileState {
+    pub(super) inode: u64,
+    /// Seconds and nanoseconds.
+    pub(super) modified: (i64, i64),
+    pub(super) size: u64,
 }
 
 impl FileState {
@@ -207,6 +223,11 @@ impl OutputFile {
     /// A file at `path`, which clients know as `relative`. What is there now may be replaced.
     pub(super) fn new(path: PathBuf, relative: String, id: String) -> Self {
         Self { path, relative, written: None, moved: false, id }
+    }
+
+    /// The same file taken up again: it looked like `written` when the run last wrote it.
+    pub(super) fn resumed(self, written: FileState) -> Self {
+        Self { written: Some(written), ..self }
     }
 
     /// Where the notebook is when it had to go elsewhere than asked for.

@@ -11,6 +11,7 @@ use tokio::time::Instant;
 use super::cells::{Ending, Stop, run_cells};
 use super::executions::{find_kernel, inject_options};
 use super::journal::Journal;
+use super::paths::RootedPath;
 use super::recording::{Finished, OutputFile, Recording, RunProgress};
 use super::tracking::Tracking;
 use super::work::tell_progress;
@@ -35,6 +36,7 @@ struct Prepared {
     notebook: Notebook,
     spec: KernelSpec,
     parameters: Parameters,
+    output: RootedPath,
     warnings: Vec<String>,
 }
 
@@ -59,12 +61,11 @@ impl Engine {
                 return self.write_final(lease, &finish).await;
             }
         };
-        let Prepared { notebook, spec, parameters, warnings } = prepared;
+        let Prepared { notebook, spec, parameters, output, warnings } = prepared;
         let start_time = execution.start_time.unwrap_or_else(Timestamp::now);
         let recorder = Recorder::start(notebook, &isoformat(start_time));
         let journal =
             Journal::create(&self.journal_dir(), lease.id, &isoformat(start_time), recorder.notebook());
-        let output = self.root().notebook("output_path", &execution.request.output_path)?;
         let output = OutputFile::new(output.absolute, output.relative, lease.id.to_string());
         let (progress, watcher) = watch::channel(RunProgress::default());
         let telling = tokio::spawn(tell_progress(self.clone(), lease.clone(), spec.name.clone(), watcher));
@@ -163,6 +164,7 @@ impl Engine {
     async fn prepare(&self, execution: &Execution) -> Result<Prepared> {
         let request = execution.request.clone();
         let path = self.root().notebook("notebook_path", &request.notebook_path)?;
+        let output = self.root().notebook("output_path", &request.output_path)?;
         let limit = self.config().max_notebook_size;
         let data_dir = self.config().data_dir.clone();
         blocking(move || {
@@ -180,7 +182,7 @@ impl Engine {
             remove_error_markers(&mut notebook);
             let warnings = notebooks::bind(&mut notebook, &parameters, inject_options(&spec))?;
             prepare_metadata(&mut notebook, Some(&request.notebook_path), Some(&request.output_path), false);
-            Ok(Prepared { notebook, spec, parameters, warnings })
+            Ok(Prepared { notebook, spec, parameters, output, warnings })
         })
         .await
     }

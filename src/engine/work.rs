@@ -13,7 +13,8 @@ use super::recording::{OutputFile, RunProgress, complete};
 use super::{Engine, Milestone, blocking};
 use crate::db::{Finish, Lease};
 use crate::error::Result;
-use crate::execution::{CellError, ExecutionStatus};
+use crate::execution::{CellError, Execution, ExecutionStatus};
+use crate::notebook::Notebook;
 use crate::notebook::record::RunEnd;
 use crate::queue;
 
@@ -99,6 +100,28 @@ impl Engine {
         }
     }
 
+    /// Saves what the journal of an execution holds; `None` when it had not begun. Says where, when somebody has
+    /// written the notebook meanwhile and the result went beside it.
+    async fn recover(
+        &self,
+        execution: &Execution,
+        error: Option<CellError>,
+    ) -> Result<Option<(Notebook, Option<String>)>> {
+        let (folder, id, end_time) = (self.journal_dir(), execution.id, Timestamp::now());
+        let replayed = blocking(move || {
+            let replayed = journal::replay(&folder, id)?;
+            Ok(replayed.map(|(recorder, saved)| {
+                (complete(recorder, RunEnd::Failed, error.as_ref(), end_time), saved)
+            }))
+        })
+        .await?;
+        let Some((notebook, saved)) = replayed else { return Ok(None) };
+        let output = self.root().notebook("output_path", &execution.request.output_path)?;
+        let mut output = OutputFile::new(output.absolute, output.relative, id.to_string()).resumed(saved);
+        output.save(&notebook).await?;
+        Ok(Some((notebook, output.moved_to().map(str::to_owned))))
+    }
+
     /// Ends an execution whose worker died: what its journal holds goes into the notebook, then it is `failed`.
     async fn settle(&self, lease: Lease) -> Result<()> {
         let execution = self.database().execution(lease.id).await?;
@@ -110,24 +133,30 @@ impl Engine {
             "WorkerLost",
             "the service died while the notebook ran; what it had produced was kept",
         );
-        let folder = self.journal_dir();
-        let (id, end_time) = (lease.id, Timestamp::now());
-        let marked = error.clone();
-        let notebook = blocking(move || {
-            let recorder = journal::replay(&folder, id)?;
-            Ok(recorder.map(|recorder| complete(recorder, RunEnd::Failed, Some(&marked), end_time)))
-        })
-        .await?;
         let mut finish = Finish {
             status: ExecutionStatus::Failed,
             error: Some(error),
             warnings: Vec::new(),
             output_path: None,
         };
-        if let Some(notebook) = &notebook {
-            let output = self.root().notebook("output_path", &execution.request.output_path)?;
-            OutputFile::new(output.absolute, output.relative, lease.id.to_string()).save(notebook).await?;
-        }
+        // What cannot be saved now stays in the journal; the execution ends all the same, so that nobody waits
+        // for it for ever.
+        let notebook = match self.recover(&execution, finish.error.clone()).await {
+            Ok(recovered) => recovered.map(|(notebook, moved_to)| {
+                finish.output_path = moved_to;
+                notebook
+            }),
+            Err(fault) => {
+                tracing::error!(execution.id = %lease.id, error = %fault, cause = fault.cause(), "what a dead worker left cannot be saved");
+                let text = format!(
+                    "the service died while the notebook ran; what it had produced is in its journal: {}",
+                    fault.message()
+                );
+                finish.error = Some(CellError::new(cell, "WorkerLost", text));
+                self.write_final(&lease, &finish).await?;
+                return Ok(());
+            }
+        };
         if execution.cancel_requested {
             finish.status = ExecutionStatus::Cancelled;
             finish.error = None;

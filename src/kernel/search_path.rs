@@ -50,7 +50,9 @@ impl SearchPath {
 /// The folder of the kernelspecs that Bindery installs. It is `kernels` in the data dir, so that
 /// `JUPYTER_PATH=<data dir>` makes the same kernels known to Jupyter.
 pub fn specs_folder(data_dir: &Path) -> PathBuf {
-    std::path::absolute(data_dir).unwrap_or_else(|_| data_dir.to_owned()).join("kernels")
+    let folder = std::path::absolute(data_dir).unwrap_or_else(|_| data_dir.to_owned()).join("kernels");
+    // Several data dirs may share one folder through links; its kernels have one path whichever way they are reached.
+    folder.canonicalize().unwrap_or(folder)
 }
 
 /// A variable that is set and not empty.
