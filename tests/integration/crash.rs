@@ -18,7 +18,10 @@ struct Service(Child);
 impl Service {
     fn start(data_dir: &Path) -> Self {
         let mut command = Command::new(env!("CARGO_BIN_EXE_bindery"));
-        command.args(["serve", "--listen", "127.0.0.1:0", "--data-dir"]).arg(data_dir).current_dir(data_dir);
+        command
+            .args(["serve", "--listen", "127.0.0.1:0", "--workers", "2", "--data-dir"])
+            .arg(data_dir)
+            .current_dir(data_dir);
         Self(command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap())
     }
 
@@ -64,13 +67,24 @@ async fn a_killed_service_loses_no_output_and_leaves_nothing_running() {
         .unwrap();
     std::fs::write(root.join("next.ipynb"), code_notebook(&["print('ran')"]).to_string()).unwrap();
 
+    let sleeper = code_notebook(&["print('kept')", "import time; time.sleep(300)"]);
+    std::fs::write(root.join("edited.ipynb"), sleeper.to_string()).unwrap();
+
     let service = Service::start(folder.path());
     let id = engine.submit(in_place("long.ipynb")).await.unwrap();
+    let edited = engine.submit(in_place("edited.ipynb")).await.unwrap();
     until("the mark", async || root.join("mark").exists().then_some(())).await;
+    until("the other one runs", async || {
+        engine.execution(edited).await.unwrap().progress.current_cell.filter(|it| *it == 1)
+    })
+    .await;
     assert_eq!(processes_of(id, &root).len(), 2, "the kernel and what it started");
     service.kill();
     assert_eq!(engine.execution(id).await.unwrap().status, ExecutionStatus::Running);
 
+    // Before the service is up again, a person opens one of the notebooks and saves it.
+    let theirs = code_notebook(&["'what a person wrote meanwhile'"]).to_string();
+    std::fs::write(root.join("edited.ipynb"), &theirs).unwrap();
     let restarted = Instant::now();
     let _service = Service::start(folder.path());
     // An execution that is submitted meanwhile need not wait for the dead one's lease.
@@ -92,5 +106,15 @@ async fn a_killed_service_loses_no_output_and_leaves_nothing_running() {
     assert_eq!(notebook.cells()[3].outputs()[0]["text"], json!(lines));
     assert_eq!(notebook.cells()[3].metadata().unwrap()["papermill"]["status"], "failed");
     assert!(processes_of(id, &root).is_empty(), "what the notebook had started is gone");
-    assert!(std::fs::read_dir(folder.path().join("journal")).unwrap().next().is_none(), "no journal is left");
+
+    assert_eq!(final_status(&engine, edited).await, ExecutionStatus::Failed);
+    assert_eq!(std::fs::read_to_string(root.join("edited.ipynb")).unwrap(), theirs);
+    let beside = engine.execution(edited).await.unwrap().request.output_path;
+    assert_eq!(beside, format!("edited.execution-{edited}.ipynb"));
+    let notebook = Notebook::parse(&std::fs::read(root.join(beside)).unwrap()).unwrap();
+    assert_eq!(notebook.cells()[1].outputs()[0]["text"], json!(["kept\n"]));
+    until("no journal is left", async || {
+        std::fs::read_dir(folder.path().join("journal")).unwrap().next().is_none().then_some(())
+    })
+    .await;
 }
