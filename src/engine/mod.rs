@@ -71,9 +71,19 @@ impl Engine {
     /// database not opened. An S3 store that is down now is no error: it may come back.
     pub async fn open(config: Config) -> Result<Self> {
         prepare_data_dir(&config.data_dir)?;
+        let store = open_store(&config.template_store).await?;
+        Self::open_with_store(config, store).await
+    }
+
+    /// The same with a template store of the caller's own, such as one with credentials that are not in this
+    /// process's environment.
+    ///
+    /// # Errors
+    /// As [`Engine::open`].
+    pub async fn open_with_store(config: Config, store: Arc<dyn TemplateStore>) -> Result<Self> {
+        prepare_data_dir(&config.data_dir)?;
         let root = NotebooksRoot::open(&config.notebooks_root)?;
         let database = Database::open(&config.database_url).await?;
-        let store = open_store(&config.template_store).await?;
         let credentials = MlflowCredentials {
             username: variable("MLFLOW_TRACKING_USERNAME"),
             password: variable("MLFLOW_TRACKING_PASSWORD"),

@@ -1,6 +1,7 @@
 //! Inspection: which parameters a notebook declares in its cell tagged `parameters`.
 
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
 use super::translate::Translator;
 use super::{Cell, Notebook};
@@ -10,7 +11,7 @@ pub const PARAMETERS_TAG: &str = "parameters";
 
 /// A parameter that a notebook declares. The field names are papermill's, and so are the values: all are text
 /// as it stands in the cell.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct Parameter {
     /// The variable's name.
     pub name: String,

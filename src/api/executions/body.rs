@@ -1,0 +1,196 @@
+//! The bodies of executions, in and out.
+
+use std::time::Duration;
+
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+use serde_json::value::RawValue;
+use utoipa::ToSchema;
+
+use super::super::extract::username;
+use crate::engine::Engine;
+use crate::engine::executions::SubmitExecution;
+use crate::error::{Error, Result};
+use crate::execution::{
+    CellError, Execution, ExecutionId, ExecutionStatus, MlflowLink, Progress, human_duration,
+};
+
+/// The longest limit that can be asked for, in seconds: a year.
+const MAX_TIMEOUT: f64 = 31_536_000.0;
+
+/// What to execute, and how.
+#[derive(Deserialize, ToSchema)]
+#[schema(example = json!({"notebook_path": "ann/projects/churn_may.ipynb", "username": "ann",
+    "parameters": {"alpha": 0.2}, "timeout": 3600}))]
+pub(in crate::api) struct ExecuteBody {
+    /// The notebook, relative to the notebooks root or absolute and inside it.
+    notebook_path: String,
+    /// For whom: the user whose Jupyter server shows the result.
+    username: String,
+    /// The kernel; the notebook's own choice when not given.
+    kernel_name: Option<String>,
+    /// Parameters to bind: names that are identifiers, and any JSON values.
+    #[schema(value_type = Option<Object>)]
+    parameters: Option<Box<RawValue>>,
+    /// The longest that the run may take, in seconds.
+    #[schema(exclusive_minimum = 0, maximum = 31_536_000)]
+    timeout: Option<f64>,
+    /// The longest that one cell may take, in seconds.
+    #[schema(exclusive_minimum = 0, maximum = 31_536_000)]
+    cell_timeout: Option<f64>,
+    /// Where the result goes, relative to the notebooks root; into the notebook itself when not given.
+    output_path: Option<String>,
+}
+
+impl ExecuteBody {
+    /// What the engine is to do.
+    ///
+    /// # Errors
+    /// `Invalid` for a time limit or username that cannot be.
+    pub(super) fn parse(self) -> Result<SubmitExecution> {
+        let given = |text: Option<String>| text.filter(|text| !text.is_empty());
+        Ok(SubmitExecution {
+            notebook_path: self.notebook_path,
+            output_path: given(self.output_path),
+            username: Some(username(self.username)?),
+            kernel_name: given(self.kernel_name),
+            parameters: self.parameters,
+            timeout: seconds("timeout", self.timeout)?,
+            cell_timeout: seconds("cell_timeout", self.cell_timeout)?,
+        })
+    }
+}
+
+fn seconds(field: &str, value: Option<f64>) -> Result<Option<Duration>> {
+    let Some(seconds) = value else { return Ok(None) };
+    // Shorter than a nanosecond is zero, too.
+    match Duration::try_from_secs_f64(seconds) {
+        Ok(duration) if !duration.is_zero() && seconds <= MAX_TIMEOUT => Ok(Some(duration)),
+        _ => {
+            let what = format!("must be from above 0 to {MAX_TIMEOUT} seconds");
+            Err(Error::invalid(format!("`{field}` {what}")).with_field(field, what))
+        }
+    }
+}
+
+/// An execution under way.
+#[derive(Serialize, ToSchema)]
+#[schema(example = json!({"status": "running", "execution_id": 42,
+    "notebook_url": "http://127.0.0.1:8000/user/ann/lab/tree/ann/projects/churn_may.ipynb",
+    "status_url": "http://127.0.0.1:8002/execution-status/42", "error": null}))]
+pub(in crate::api) struct Started {
+    /// `running`; `pending` in an answer 202; `failed` or `cancelled` when it has come to that already.
+    status: ExecutionStatus,
+    /// Names this execution for ever.
+    execution_id: ExecutionId,
+    /// Where the user's Jupyter server shows the output.
+    notebook_url: Option<String>,
+    /// Where to ask how it goes on.
+    pub(super) status_url: String,
+    /// Why it has failed already.
+    #[schema(nullable)]
+    error: Option<CellError>,
+}
+
+impl Started {
+    pub(super) fn new(execution: &Execution, status: ExecutionStatus, engine: &Engine, base: &str) -> Self {
+        let request = &execution.request;
+        Self {
+            status,
+            execution_id: execution.id,
+            notebook_url: engine.notebook_url(&request.output_path, request.username.as_deref()),
+            status_url: format!("{base}/execution-status/{}", execution.id),
+            error: execution.error.clone().filter(|_| status == ExecutionStatus::Failed),
+        }
+    }
+}
+
+/// Everything that is recorded of an execution.
+#[derive(Serialize, ToSchema)]
+#[schema(example = json!({"execution_id": 42, "status": "success",
+    "notebook_path": "ann/projects/churn_may.ipynb", "output_path": "ann/projects/churn_may.ipynb",
+    "username": "ann", "kernel_name": "python3", "submitted_at": "2026-05-04T03:02:00Z",
+    "start_time": "2026-05-04T03:02:01Z", "end_time": "2026-05-04T03:07:31Z", "duration": "5m 30s",
+    "progress": {"cells_done": 8, "cells_total": 8, "current_cell": null}, "error": null,
+    "mlflow": {"experiment_id": "1", "run_id": "0a1b", "url": "http://127.0.0.1:5000/#/experiments/1/runs/0a1b"},
+    "attempts": 1, "warnings": [],
+    "notebook_url": "http://127.0.0.1:8000/user/ann/lab/tree/ann/projects/churn_may.ipynb"}))]
+pub(in crate::api) struct Status {
+    /// Its id.
+    execution_id: ExecutionId,
+    /// `pending → running → success | failed | cancelled`.
+    status: ExecutionStatus,
+    /// The notebook, relative to the notebooks root.
+    notebook_path: String,
+    /// Where the result is, relative to the notebooks root.
+    output_path: String,
+    /// For whom it runs.
+    username: Option<String>,
+    /// The kernel that runs it; before its start the one that was asked for.
+    kernel_name: Option<String>,
+    /// When it was accepted.
+    #[schema(value_type = String, format = DateTime)]
+    submitted_at: Timestamp,
+    /// When a worker took it.
+    #[schema(value_type = Option<String>, format = DateTime)]
+    start_time: Option<Timestamp>,
+    /// When its final status was written.
+    #[schema(value_type = Option<String>, format = DateTime)]
+    end_time: Option<Timestamp>,
+    /// From its start to its end, or until now.
+    duration: Option<String>,
+    /// How far it has come.
+    progress: Progress,
+    /// Why it failed.
+    #[schema(nullable)]
+    error: Option<CellError>,
+    /// Where MLflow has it; null when MLflow is not in use.
+    #[schema(nullable)]
+    mlflow: Option<MlflowLink>,
+    /// How often a worker has taken it.
+    attempts: u32,
+    /// What you should know though it stopped nothing.
+    warnings: Vec<String>,
+    /// Where the user's Jupyter server shows the output.
+    notebook_url: Option<String>,
+}
+
+impl Status {
+    pub(super) fn new(execution: Execution, engine: &Engine) -> Self {
+        let duration = execution.duration(Timestamp::now()).map(human_duration);
+        let request = execution.request;
+        Self {
+            execution_id: execution.id,
+            status: execution.status,
+            notebook_url: engine.notebook_url(&request.output_path, request.username.as_deref()),
+            notebook_path: request.notebook_path,
+            output_path: request.output_path,
+            username: request.username,
+            kernel_name: execution.kernel_used.or(request.kernel_name),
+            submitted_at: execution.submitted_at,
+            start_time: execution.start_time,
+            end_time: execution.end_time,
+            duration,
+            progress: execution.progress,
+            error: execution.error,
+            mlflow: execution.mlflow,
+            attempts: execution.attempts,
+            warnings: execution.warnings,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn time_limits_are_positive_and_sane() {
+        assert_eq!(seconds("timeout", None).unwrap(), None);
+        assert_eq!(seconds("timeout", Some(1.5)).unwrap(), Some(Duration::from_millis(1500)));
+        for wrong in [0.0, -1.0, 1e-12, f64::INFINITY, f64::NAN, 1e300, MAX_TIMEOUT + 1.0] {
+            let error = seconds("timeout", Some(wrong)).unwrap_err();
+            assert_eq!(error.fields()[0].field, "timeout", "{wrong}");
+        }
+    }
+}

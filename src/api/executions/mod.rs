@@ -1,0 +1,136 @@
+//! Executions as existing clients know them: start one, wait for it, ask how it went. The newer resource style
+//! is in `resource`.
+
+mod body;
+pub(super) mod resource;
+
+use std::time::Duration;
+
+use axum::extract::State;
+use axum::http::{HeaderMap, HeaderName, StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use serde::Deserialize;
+use utoipa::IntoParams;
+
+use super::Api;
+use super::error::Answer;
+use super::extract::{BaseUrl, Id, Json, Query, empty_as_none};
+use super::openapi::{BodyProblems, ConflictProblem, LookupProblems, NotFoundProblem};
+use crate::engine::Engine;
+use crate::error::{Error, Result};
+use crate::execution::{Execution, ExecutionId, ExecutionStatus};
+use body::{ExecuteBody, Started, Status};
+
+/// How long an answer may wait for the first code cell.
+const FIRST_CELL: Duration = Duration::from_secs(30);
+
+#[derive(Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
+pub(super) struct WaitQuery {
+    /// `none` answers at once with 202; `first-cell`, as when nothing is said, after the first code cell.
+    #[param(example = "first-cell")]
+    #[serde(default, deserialize_with = "empty_as_none")]
+    wait: Option<String>,
+}
+
+/// Executes a notebook and answers once its first code cell is done, or after 30 s. `status` is then `running`:
+/// ask at `status_url` how it goes on. An execution that has failed or was cancelled by then says so.
+/// With `?wait=none`, or `Prefer: respond-async`, the answer is 202 at once.
+#[utoipa::path(post, path = "/execute-notebook", tag = "executions", operation_id = "execute_notebook",
+    params(WaitQuery), request_body = ExecuteBody,
+    responses((status = 200, description = "It runs", body = Started),
+        (status = 202, description = "It is accepted", body = Started, example = json!({"status": "pending",
+            "execution_id": 42, "notebook_url": "http://127.0.0.1:8000/user/ann/lab/tree/ann/churn.ipynb",
+            "status_url": "http://127.0.0.1:8002/execution-status/42", "error": null})),
+        NotFoundProblem, ConflictProblem, BodyProblems))]
+pub(super) async fn execute_notebook(
+    State(api): State<Api>,
+    Query(query): Query<WaitQuery>,
+    BaseUrl(base): BaseUrl,
+    headers: HeaderMap,
+    Json(body): Json<ExecuteBody>,
+) -> Answer<Response> {
+    let is_asynchronous = match query.wait.as_deref() {
+        Some("none") => true,
+        Some("first-cell") => false,
+        None => prefers_asynchronous(&headers),
+        Some(_) => {
+            return Err(Error::bad_input("`wait` must be `none` or `first-cell`")
+                .with_field("wait", "must be `none` or `first-cell`")
+                .into());
+        }
+    };
+    let id = submit(&api, body).await?;
+    if is_asynchronous {
+        let execution = api.engine.execution(id).await?;
+        let started = Started::new(&execution, execution.status, &api.engine, &base);
+        let headers = [
+            (header::LOCATION, started.status_url.clone()),
+            (HeaderName::from_static("preference-applied"), "respond-async".to_owned()),
+        ];
+        return Ok((StatusCode::ACCEPTED, headers, axum::Json(started)).into_response());
+    }
+    let execution = tokio::select! {
+        execution = api.engine.wait_for_first_cell(id, FIRST_CELL) => execution?,
+        // The ids are worth more to the client than the wait.
+        () = api.shutdown.cancelled() => api.engine.execution(id).await?,
+    };
+    let started = Started::new(&execution, shown_status(&execution), &api.engine, &base);
+    Ok(axum::Json(started).into_response())
+}
+
+/// Executes a notebook and answers when it has ended, with its whole status. The run goes on when the client
+/// goes away.
+#[utoipa::path(post, path = "/execute", tag = "executions", operation_id = "execute", request_body = ExecuteBody,
+    responses((status = 200, description = "It has ended", body = Status), NotFoundProblem, ConflictProblem,
+        BodyProblems))]
+pub(super) async fn execute(
+    State(api): State<Api>,
+    Json(body): Json<ExecuteBody>,
+) -> Answer<axum::Json<Status>> {
+    let id = submit(&api, body).await?;
+    let execution = tokio::select! {
+        execution = api.engine.wait_for_end(id) => execution?,
+        () = stopped_waiting(&api) => {
+            return Err(Error::unavailable(format!(
+                "the service stops: execution {id} is recorded, ask for it at /execution-status/{id} later"
+            )).into());
+        }
+    };
+    Ok(axum::Json(Status::new(execution, &api.engine)))
+}
+
+/// How an execution goes or went.
+#[utoipa::path(get, path = "/execution-status/{id}", tag = "executions", operation_id = "execution_status",
+    params(("id" = i64, Path, description = "`execution_id`", example = 42)),
+    responses((status = 200, description = "Its status", body = Status), LookupProblems))]
+pub(super) async fn status(State(engine): State<Engine>, Id(id): Id) -> Answer<axum::Json<Status>> {
+    let execution = engine.execution(ExecutionId(id)).await?;
+    Ok(axum::Json(Status::new(execution, &engine)))
+}
+
+async fn submit(api: &Api, body: ExecuteBody) -> Result<ExecutionId> {
+    let submit = body.parse()?;
+    let engine = api.engine.clone();
+    super::whole(async move { engine.submit(submit).await }).await
+}
+
+/// The contract's word is `running` once the execution is under way, however far it has come by then: clients
+/// go on to ask for the status. What has already gone wrong is told at once.
+fn shown_status(execution: &Execution) -> ExecutionStatus {
+    match execution.status {
+        ended @ (ExecutionStatus::Failed | ExecutionStatus::Cancelled) => ended,
+        _ => ExecutionStatus::Running,
+    }
+}
+
+/// Once the service stops, running executions are given the grace to end; so are those who wait for them.
+async fn stopped_waiting(api: &Api) {
+    api.shutdown.cancelled().await;
+    tokio::time::sleep(api.engine.config().shutdown_grace).await;
+}
+
+fn prefers_asynchronous(headers: &HeaderMap) -> bool {
+    let values = headers.get_all("prefer").iter().filter_map(|value| value.to_str().ok());
+    values.flat_map(|value| value.split([',', ';'])).any(|it| it.trim().eq_ignore_ascii_case("respond-async"))
+}
