@@ -240,7 +240,8 @@ pub(super) async fn download_url(
 /// A template's notebook, for whoever has a URL of `/minio/download-url`.
 #[utoipa::path(get, path = "/minio/download/{name}", tag = "templates", operation_id = "download_template",
     params(("name" = String, Path, description = "`category/name.ipynb`", example = "ml/churn.ipynb"), SignatureQuery),
-    responses((status = 200, description = "The notebook", content_type = download::NOTEBOOK_TYPE, body = Value),
+    responses((status = 200, description = "The notebook", content_type = download::NOTEBOOK_TYPE, body = Value,
+            example = json!({"nbformat": 4, "nbformat_minor": 5, "metadata": {}, "cells": []})),
         ForbiddenProblem, LookupProblems))]
 pub(super) async fn download(
     State(engine): State<Engine>,

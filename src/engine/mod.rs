@@ -72,7 +72,7 @@ impl Engine {
     pub async fn open(config: Config) -> Result<Self> {
         prepare_data_dir(&config.data_dir)?;
         let store = open_store(&config.template_store).await?;
-        Self::open_with_store(config, store).await
+        Self::assemble(config, store).await
     }
 
     /// The same with a template store of the caller's own, such as one with credentials that are not in this
@@ -82,6 +82,10 @@ impl Engine {
     /// As [`Engine::open`].
     pub async fn open_with_store(config: Config, store: Arc<dyn TemplateStore>) -> Result<Self> {
         prepare_data_dir(&config.data_dir)?;
+        Self::assemble(config, store).await
+    }
+
+    async fn assemble(config: Config, store: Arc<dyn TemplateStore>) -> Result<Self> {
         let root = NotebooksRoot::open(&config.notebooks_root)?;
         let database = Database::open(&config.database_url).await?;
         let credentials = MlflowCredentials {

@@ -5,6 +5,7 @@
     reason = "a test that cannot go on must fail, and helpers belong to the tests"
 )]
 
+mod api;
 mod crash;
 mod database;
 mod executions;

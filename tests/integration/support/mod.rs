@@ -3,3 +3,4 @@
 pub mod engine;
 pub mod mlflow;
 pub mod s3;
+pub mod server;
