@@ -143,6 +143,11 @@ pub(super) fn page_limit(limit: Option<u32>) -> Result<u32, Error> {
     }
 }
 
+/// The id that a cursor stands for; one beyond the database's range finds nothing.
+pub(super) fn id_of_cursor(cursor: u64) -> i64 {
+    i64::try_from(cursor).unwrap_or(i64::MAX)
+}
+
 /// The one variable of a path, decoded.
 pub(super) struct PathText(pub(super) String);
 

@@ -8,7 +8,7 @@ use serde_json::{Map, Value, json};
 use utoipa::{IntoParams, ToSchema};
 
 use super::error::Answer;
-use super::extract::{Id, Json, Query, empty_as_none, page_limit, username};
+use super::extract::{Id, Json, Query, empty_as_none, id_of_cursor, page_limit, username};
 use super::openapi::{BodyProblems, ConflictProblem, LookupProblems, NotFoundProblem, QueryProblems};
 use crate::engine::Engine;
 use crate::engine::notebooks::{
@@ -22,6 +22,7 @@ use crate::notebook::Parameters;
     "parameters": {"alpha": 0.1, "tags": ["a", "b"]}, "new_name": "churn_may"}))]
 pub(super) struct CreateBody {
     /// `category/name.ipynb`.
+    #[schema(pattern = r"^[^/].*/.+\.ipynb$", max_length = 200)]
     template_name: String,
     /// Where, relative to the notebooks root or absolute and inside it; made when absent.
     target_directory: String,
@@ -33,6 +34,7 @@ pub(super) struct CreateBody {
     /// Whether an existing file is replaced.
     overwrite: Option<bool>,
     /// For whom; with it the answer has a `notebook_url`.
+    #[schema(min_length = 1, max_length = 255)]
     username: Option<String>,
 }
 
@@ -63,12 +65,14 @@ pub(super) struct Created {
     "description": "Trains a churn model", "tags": ["churn"]}))]
 pub(super) struct SubmitBody {
     /// A file in the notebooks root.
+    #[schema(pattern = r"\.ipynb$", max_length = 1000)]
     notebook_path: String,
     /// A title for people; the file's name when not given.
     title: Option<String>,
     /// What it is for.
     description: Option<String>,
     /// Whose it is.
+    #[schema(min_length = 1, max_length = 255)]
     username: Option<String>,
     /// Parameters that were bound in it.
     parameters: Option<Map<String, Value>>,
@@ -85,6 +89,7 @@ pub(super) struct ChangeBody {
     /// What it is for.
     description: Option<String>,
     /// Whose it is.
+    #[schema(min_length = 1, max_length = 255)]
     username: Option<String>,
     /// Free words to find it by; they replace the earlier ones.
     tags: Option<Vec<String>>,
@@ -107,6 +112,7 @@ pub(super) struct Notebook {
     /// What it is for.
     description: String,
     /// Whose it is.
+    #[schema(min_length = 1, max_length = 255)]
     username: Option<String>,
     /// The template that it was made from.
     template_name: Option<String>,
@@ -155,9 +161,9 @@ pub(super) struct ListQuery {
     #[serde(default, deserialize_with = "empty_as_none")]
     limit: Option<u32>,
     /// The `next_cursor` of the page before.
-    #[param(value_type = Option<String>)]
+    #[param(value_type = Option<String>, pattern = "^[0-9]*$", max_length = 18)]
     #[serde(default, deserialize_with = "empty_as_none")]
-    cursor: Option<i64>,
+    cursor: Option<u64>,
 }
 
 /// Makes a notebook from a template, with parameters bound.
@@ -221,7 +227,7 @@ pub(super) async fn list(
     Query(query): Query<ListQuery>,
 ) -> Answer<axum::Json<Notebooks>> {
     let limit = page_limit(query.limit)?;
-    let after = query.cursor.unwrap_or(0);
+    let after = query.cursor.map_or(0, id_of_cursor);
     let mut records = engine.list_notebooks(query.username.as_deref(), after, limit + 1).await?;
     let has_more = records.len() > limit as usize;
     records.truncate(limit as usize);

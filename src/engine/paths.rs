@@ -45,13 +45,13 @@ impl NotebooksRoot {
     /// `BadInput` when it leads out of the root, has no place in a path, or names no notebook.
     pub fn notebook(&self, field: &str, path: &str) -> Result<RootedPath> {
         if !path.ends_with(".ipynb") {
-            let message = format!("`{path}` is not the path of a notebook: it must end in `.ipynb`");
+            let message = format!("`{}` is not the path of a notebook: it must end in `.ipynb`", shown(path));
             return Err(Error::bad_input(message).with_field(field, "must end in `.ipynb`"));
         }
         let resolved = self.resolve(field, path)?;
         match Path::new(&resolved.relative).file_stem() {
             Some(stem) if stem != ".ipynb" => Ok(resolved),
-            _ => Err(Error::bad_input(format!("`{path}` has no name before `.ipynb`"))
+            _ => Err(Error::bad_input(format!("`{}` has no name before `.ipynb`", shown(path)))
                 .with_field(field, "has no name")),
         }
     }
@@ -61,11 +61,8 @@ impl NotebooksRoot {
     /// # Errors
     /// As [`NotebooksRoot::notebook`].
     pub fn resolve(&self, field: &str, path: &str) -> Result<RootedPath> {
-        let refuse = |why: &str| {
-            // What was given may hold characters that garble a terminal or a log.
-            let shown: String = path.chars().take(200).flat_map(char::escape_debug).collect();
-            Error::bad_input(format!("the path `{shown}` {why}")).with_field(field, why)
-        };
+        let refuse =
+            |why: &str| Error::bad_input(format!("the path `{}` {why}", shown(path))).with_field(field, why);
         if let Some(odd) = path.chars().find(|character| is_forbidden(*character)) {
             return Err(refuse(&format!(
                 "holds a character that no path may hold: {}",
@@ -124,6 +121,11 @@ impl NotebooksRoot {
         }
         Ok(path)
     }
+}
+
+/// A path as it was given, cut short and without characters that garble a terminal or a log.
+fn shown(path: &str) -> String {
+    path.chars().take(200).flat_map(char::escape_debug).collect()
 }
 
 /// Controls, separators of other systems, and characters that make a name look like another.

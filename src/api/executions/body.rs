@@ -24,8 +24,10 @@ const MAX_TIMEOUT: f64 = 31_536_000.0;
     "parameters": {"alpha": 0.2}, "timeout": 3600}))]
 pub(in crate::api) struct ExecuteBody {
     /// The notebook, relative to the notebooks root or absolute and inside it.
+    #[schema(pattern = r"\.ipynb$", max_length = 1000)]
     notebook_path: String,
     /// For whom: the user whose Jupyter server shows the result.
+    #[schema(min_length = 1, max_length = 255)]
     username: String,
     /// The kernel; the notebook's own choice when not given.
     kernel_name: Option<String>,
@@ -39,6 +41,7 @@ pub(in crate::api) struct ExecuteBody {
     #[schema(exclusive_minimum = 0, maximum = 31_536_000)]
     cell_timeout: Option<f64>,
     /// Where the result goes, relative to the notebooks root; into the notebook itself when not given.
+    #[schema(pattern = r"(\.ipynb)?$", max_length = 1000)]
     output_path: Option<String>,
 }
 
@@ -75,7 +78,7 @@ fn seconds(field: &str, value: Option<f64>) -> Result<Option<Duration>> {
 
 /// An execution under way.
 #[derive(Serialize, ToSchema)]
-#[schema(example = json!({"status": "running", "execution_id": 42,
+#[schema(as = StartedExecution, example = json!({"status": "running", "execution_id": 42,
     "notebook_url": "http://127.0.0.1:8000/user/ann/lab/tree/ann/projects/churn_may.ipynb",
     "status_url": "http://127.0.0.1:8002/execution-status/42", "error": null}))]
 pub(in crate::api) struct Started {
@@ -107,7 +110,7 @@ impl Started {
 
 /// Everything that is recorded of an execution.
 #[derive(Serialize, ToSchema)]
-#[schema(example = json!({"execution_id": 42, "status": "success",
+#[schema(as = Execution, example = json!({"execution_id": 42, "status": "success",
     "notebook_path": "ann/projects/churn_may.ipynb", "output_path": "ann/projects/churn_may.ipynb",
     "username": "ann", "kernel_name": "python3", "submitted_at": "2026-05-04T03:02:00Z",
     "start_time": "2026-05-04T03:02:01Z", "end_time": "2026-05-04T03:07:31Z", "duration": "5m 30s",

@@ -4,13 +4,14 @@
 mod body;
 pub(super) mod resource;
 
+use std::str::FromStr;
 use std::time::Duration;
 
 use axum::extract::State;
 use axum::http::{HeaderMap, HeaderName, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use serde::Deserialize;
-use utoipa::IntoParams;
+use utoipa::{IntoParams, ToSchema};
 
 use super::Api;
 use super::error::Answer;
@@ -28,9 +29,29 @@ const FIRST_CELL: Duration = Duration::from_secs(30);
 #[into_params(parameter_in = Query)]
 pub(super) struct WaitQuery {
     /// `none` answers at once with 202; `first-cell`, as when nothing is said, after the first code cell.
-    #[param(example = "first-cell")]
+    #[param(inline)]
     #[serde(default, deserialize_with = "empty_as_none")]
-    wait: Option<String>,
+    wait: Option<Wait>,
+}
+
+/// What an answer waits for.
+#[derive(Deserialize, ToSchema)]
+#[serde(rename_all = "kebab-case")]
+enum Wait {
+    None,
+    FirstCell,
+}
+
+impl FromStr for Wait {
+    type Err = &'static str;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        match text {
+            "none" => Ok(Self::None),
+            "first-cell" => Ok(Self::FirstCell),
+            _ => Err("must be `none` or `first-cell`"),
+        }
+    }
 }
 
 /// Executes a notebook and answers once its first code cell is done, or after 30 s. `status` is then `running`:
@@ -50,15 +71,10 @@ pub(super) async fn execute_notebook(
     headers: HeaderMap,
     Json(body): Json<ExecuteBody>,
 ) -> Answer<Response> {
-    let is_asynchronous = match query.wait.as_deref() {
-        Some("none") => true,
-        Some("first-cell") => false,
+    let is_asynchronous = match query.wait {
+        Some(Wait::None) => true,
+        Some(Wait::FirstCell) => false,
         None => prefers_asynchronous(&headers),
-        Some(_) => {
-            return Err(Error::bad_input("`wait` must be `none` or `first-cell`")
-                .with_field("wait", "must be `none` or `first-cell`")
-                .into());
-        }
     };
     let id = submit(&api, body).await?;
     if is_asynchronous {

@@ -8,7 +8,7 @@ use utoipa::{IntoParams, ToSchema};
 
 use super::super::download;
 use super::super::error::Answer;
-use super::super::extract::{Id, Query, empty_as_none, page_limit};
+use super::super::extract::{Id, Query, empty_as_none, id_of_cursor, page_limit};
 use super::super::openapi::{ConflictProblem, FileProblems, LookupProblems, QueryProblems};
 use super::body::Status;
 use crate::convert::html::notebook_to_html;
@@ -58,9 +58,9 @@ pub(in crate::api) struct ListQuery {
     #[serde(default, deserialize_with = "empty_as_none")]
     limit: Option<u32>,
     /// The `next_cursor` of the page before.
-    #[param(value_type = Option<String>)]
+    #[param(value_type = Option<String>, pattern = "^[0-9]*$", max_length = 18)]
     #[serde(default, deserialize_with = "empty_as_none")]
-    cursor: Option<i64>,
+    cursor: Option<u64>,
 }
 
 /// Executions, newest first, page by page.
@@ -76,7 +76,7 @@ pub(in crate::api) async fn list(
         status: query.status,
         username: query.username,
         notebook_path: query.notebook_path,
-        before: query.cursor.map(ExecutionId),
+        before: query.cursor.map(id_of_cursor).map(ExecutionId),
         // One more than shown tells whether there is another page.
         limit: limit + 1,
     };
