@@ -3,16 +3,17 @@
 use reqwest::Method;
 use serde_json::{Value, json};
 
-use crate::support::server::{TestServer, json_of, notebook, part};
+use crate::support::engine::code_notebook;
+use crate::support::server::{TestServer, json_of, part};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn only_sound_notebooks_become_templates() {
     let server = TestServer::start_with(|config| config.max_notebook_size = 100_000, None).await;
-    let sound = notebook(&["1"]);
+    let sound = code_notebook(&["1"]);
     let mut faulty = sound.clone();
     faulty["cells"][0]["outputs"] = json!([{"output_type": "poem"}]);
     let old = json!({"nbformat": 3, "nbformat_minor": 0, "metadata": {}, "worksheets": []});
-    let large = notebook(&["x"; 2000]).to_string();
+    let large = code_notebook(&["x"; 2000]).to_string();
     for (text, status, told) in [
         ("this is not JSON".to_owned(), 415, "not valid JSON"),
         (String::new(), 415, ""),
@@ -41,7 +42,7 @@ async fn a_file_far_beyond_the_limit_gets_an_answer_and_not_a_broken_connection(
 #[tokio::test(flavor = "multi_thread")]
 async fn a_form_without_its_parts_is_refused() {
     let server = TestServer::start_with(|_| {}, None).await;
-    let sound = notebook(&["1"]).to_string();
+    let sound = code_notebook(&["1"]).to_string();
     let file = part("name=\"file\"; filename=\"a.ipynb\"", sound.as_bytes());
     let twice = [file.clone(), file.clone()].concat();
     let overwrite = [part("name=\"overwrite\"", b"perhaps"), file.clone()].concat();
@@ -69,7 +70,7 @@ async fn a_form_without_its_parts_is_refused() {
 #[tokio::test(flavor = "multi_thread")]
 async fn names_that_could_lead_elsewhere_are_refused() {
     let server = TestServer::start_with(|_| {}, None).await;
-    let sound = notebook(&["1"]).to_string();
+    let sound = code_notebook(&["1"]).to_string();
     for name in [
         "../a.ipynb",
         "a/b.ipynb",
@@ -114,7 +115,7 @@ async fn names_that_could_lead_elsewhere_are_refused() {
 #[tokio::test(flavor = "multi_thread")]
 async fn notebooks_are_made_inside_the_root_only() {
     let server = TestServer::start_with(|_| {}, None).await;
-    let sound = notebook(&["1"]).to_string();
+    let sound = code_notebook(&["1"]).to_string();
     json_of(server.upload("t.ipynb", sound.as_bytes(), &[]).await, 200).await;
     let elsewhere = tempfile::tempdir().unwrap();
     std::os::unix::fs::symlink(elsewhere.path(), server.root().join("link")).unwrap();
@@ -158,7 +159,7 @@ async fn only_what_can_run_is_accepted() {
     server.put_notebook("a.ipynb", &["1"]);
     std::fs::write(server.root().join("text.ipynb"), "no JSON").unwrap();
     let elsewhere = tempfile::tempdir().unwrap();
-    std::fs::write(elsewhere.path().join("x.ipynb"), notebook(&["1"]).to_string()).unwrap();
+    std::fs::write(elsewhere.path().join("x.ipynb"), code_notebook(&["1"]).to_string()).unwrap();
     std::os::unix::fs::symlink(elsewhere.path().join("x.ipynb"), server.root().join("link.ipynb")).unwrap();
     let body = |change: Value| {
         let mut body = json!({"notebook_path": "a.ipynb", "username": "ada"});

@@ -3,8 +3,9 @@
 use serde_json::json;
 
 use super::fields;
+use crate::support::engine::code_notebook;
 use crate::support::s3::S3Server;
-use crate::support::server::{TestServer, json_of, notebook};
+use crate::support::server::{TestServer, json_of};
 
 const HELLO: &[u8] = include_bytes!("../../../templates/quickstart/hello.ipynb");
 
@@ -150,7 +151,7 @@ async fn a_template_is_looked_into_replaced_and_deleted() {
         assert_eq!(details["parameters"].as_array().unwrap().len(), 5);
     }
 
-    let other = notebook(&["1"]).to_string();
+    let other = code_notebook(&["1"]).to_string();
     let problem = server.upload("Übung (1).ipynb", other.as_bytes(), &form).await;
     server.problem(problem, 409).await;
     let overwrite = [("category", "ml/deep"), ("overwrite", "True")];

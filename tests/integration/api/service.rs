@@ -6,6 +6,7 @@ use reqwest::Method;
 use serde_json::{Value, json};
 use tokio::net::TcpStream;
 
+use crate::support::engine::code_notebook;
 use crate::support::s3::S3Server;
 use crate::support::server::{TestServer, json_of};
 
@@ -40,7 +41,7 @@ async fn it_says_how_it_is() {
 async fn a_store_that_is_down_is_said_to_be_down() {
     let mut s3 = S3Server::start().await;
     let server = TestServer::start_on_s3(&s3).await;
-    let hello = crate::support::server::notebook(&["1"]).to_string();
+    let hello = code_notebook(&["1"]).to_string();
     json_of(server.upload("a.ipynb", hello.as_bytes(), &[]).await, 200).await;
     json_of(server.get("/readiness").await, 200).await;
     s3.stop().await;

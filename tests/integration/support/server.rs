@@ -10,12 +10,13 @@ use bindery::config::{Config, DataSettings, Settings};
 use bindery::engine::Engine;
 use bindery::store::{S3Store, TemplateStore};
 use reqwest::{Client, Method, RequestBuilder, Response};
-use serde_json::{Value, json};
+use serde_json::Value;
 use tempfile::TempDir;
 use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
+use super::engine::{code_notebook, prepared_data_dir};
 use super::s3::S3Server;
 
 /// How long a test waits for what must happen.
@@ -54,7 +55,7 @@ impl TestServer {
         std::fs::create_dir(data_dir.path().join("kernels")).unwrap();
         // Only this one, so that a test can ask for a kernel that Bindery ships and that is not installed.
         let kernel = Path::new("kernels/python3");
-        std::os::unix::fs::symlink(test_data_dir().join(kernel), data_dir.path().join(kernel)).unwrap();
+        std::os::unix::fs::symlink(prepared_data_dir().join(kernel), data_dir.path().join(kernel)).unwrap();
         let data = DataSettings { data_dir: Some(data_dir.path().to_owned()) };
         let mut config = Config::resolve(Settings { data, ..Settings::default() }).unwrap();
         config.shutdown_grace = Duration::from_secs(2);
@@ -115,7 +116,7 @@ impl TestServer {
     pub fn put_notebook(&self, path: &str, sources: &[&str]) {
         let file = self.root().join(path);
         std::fs::create_dir_all(file.parent().unwrap()).unwrap();
-        std::fs::write(file, notebook(sources).to_string()).unwrap();
+        std::fs::write(file, code_notebook(sources).to_string()).unwrap();
     }
 
     /// A notebook of the notebooks root.
@@ -169,7 +170,7 @@ impl TestServer {
         for field in ["type", "title", "detail"] {
             assert!(problem[field].as_str().is_some_and(|text| !text.is_empty()), "{problem}");
         }
-        for path in [self.data_dir(), &test_data_dir(), Path::new(env!("CARGO_MANIFEST_DIR"))] {
+        for path in [self.data_dir(), &prepared_data_dir(), Path::new(env!("CARGO_MANIFEST_DIR"))] {
             assert!(
                 !problem.to_string().contains(path.to_str().unwrap()),
                 "a path of the machine: {problem}"
@@ -200,27 +201,4 @@ pub fn part(disposition: &str, bytes: &[u8]) -> Vec<u8> {
     part.extend_from_slice(bytes);
     part.extend_from_slice(b"\r\n");
     part
-}
-
-/// A notebook of these code cells, for the kernel `python3`.
-pub fn notebook(sources: &[&str]) -> Value {
-    let cells = sources.iter().enumerate().map(|(index, source)| {
-        json!({
-            "cell_type": "code", "id": format!("cell-{index}"), "metadata": {}, "execution_count": null,
-            "outputs": [], "source": source
-        })
-    });
-    json!({
-        "cells": cells.collect::<Vec<_>>(),
-        "metadata": {"kernelspec": {"name": "python3", "display_name": "Python 3", "language": "python"}},
-        "nbformat": 4, "nbformat_minor": 5
-    })
-}
-
-fn test_data_dir() -> PathBuf {
-    let data_dir = std::env::var_os("BINDERY_TEST_DATA_DIR").expect(
-        "BINDERY_TEST_DATA_DIR must name a data folder in which python3 is installed: `cargo xtask test` sets it, \
-         or run `bindery kernels install python3 --data-dir D`",
-    );
-    PathBuf::from(data_dir)
 }
