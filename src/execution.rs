@@ -209,6 +209,8 @@ pub struct Execution {
     pub end_time: Option<Timestamp>,
     /// How far it has come.
     pub progress: Progress,
+    /// How many code cells are done.
+    pub code_cells_done: usize,
     /// Why it failed.
     pub error: Option<CellError>,
     /// Where MLflow has it.

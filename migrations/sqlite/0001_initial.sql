@@ -13,6 +13,7 @@ CREATE TABLE executions (
     cells_done       BIGINT NOT NULL DEFAULT 0,
     cells_total      BIGINT NOT NULL DEFAULT 0,
     current_cell     BIGINT,
+    code_cells_done  BIGINT NOT NULL DEFAULT 0,
     error            TEXT,
     mlflow           TEXT,
     warnings         TEXT NOT NULL DEFAULT '[]',

@@ -4,7 +4,7 @@ use std::fmt::Display;
 use std::str::FromStr;
 
 use axum::body::{Body, Bytes};
-use axum::extract::{self, FromRequest, FromRequestParts, Request};
+use axum::extract::{self, FromRef, FromRequest, FromRequestParts, Request};
 use axum::http::request::Parts;
 use axum::http::uri::Authority;
 use axum::http::{HeaderMap, StatusCode, header};
@@ -13,6 +13,7 @@ use serde::de::{DeserializeOwned, Error as _};
 use serde::{Deserialize, Deserializer};
 
 use super::error::Problem;
+use crate::engine::Engine;
 use crate::error::Error;
 
 /// The largest JSON body, in bytes. Parameters are the only part of one that can be long.
@@ -179,14 +180,20 @@ impl<S: Send + Sync> FromRequestParts<S> for Id {
     }
 }
 
-/// How the client reaches us: `http://HOST`, from the header `Host` alone (`X-Forwarded-*` can be written by
-/// anyone). Empty when the client names no host: then URLs are relative.
+/// How the client reaches us: the configured `public-url`, else `http://HOST`, from the header `Host` alone
+/// (`X-Forwarded-*` can be written by anyone). Empty when the client names no host: then URLs are relative.
 pub(super) struct BaseUrl(pub(super) String);
 
-impl<S: Send + Sync> FromRequestParts<S> for BaseUrl {
+impl<S: Send + Sync> FromRequestParts<S> for BaseUrl
+where
+    Engine: FromRef<S>,
+{
     type Rejection = Problem;
 
-    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Problem> {
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Problem> {
+        if let Some(url) = &Engine::from_ref(state).config().public_url {
+            return Ok(Self(url.clone()));
+        }
         let Some(host) = parts.headers.get(header::HOST) else { return Ok(Self(String::new())) };
         match Authority::try_from(host.as_bytes()) {
             Ok(authority) if !authority.as_str().contains('@') => Ok(Self(format!("http://{authority}"))),

@@ -3,6 +3,7 @@
 //! [`Settings`] is what may be said, in any of the three places under the same names; [`Config`] is what it
 //! means, with every default filled in and every path absolute.
 
+mod file;
 mod units;
 
 use std::fmt::Write as _;
@@ -72,6 +73,10 @@ settings! {
         /// Address to listen on; port 0 takes a free one [default: 127.0.0.1:8002]
         #[arg(value_name = "HOST:PORT")]
         listen: SocketAddr = "BINDERY_LISTEN",
+        /// Address of this service as its clients see it, such as https://bindery.example.org, for links in answers
+        /// [default: what the client's request says]
+        #[arg(value_name = "URL")]
+        public_url: String = "BINDERY_PUBLIC_URL",
         /// Database [default: sqlite:DATA_DIR/bindery.db]
         #[arg(value_name = "URL")]
         database_url: String = "BINDERY_DATABASE_URL",
@@ -173,6 +178,8 @@ fn from_environment() -> Settings {
 pub struct Config {
     /// See [`ServiceSettings::listen`].
     pub listen: SocketAddr,
+    /// Without a slash at the end.
+    pub public_url: Option<String>,
     /// Absolute.
     pub data_dir: PathBuf,
     /// `sqlite:PATH`.
@@ -222,7 +229,7 @@ impl Config {
     /// `BadInput` when the file is missing though named, is not TOML, has unknown names or wrong values.
     pub fn resolve(settings: impl Into<Settings>) -> Result<Self> {
         let settings = settings.into();
-        let file = read_file(settings.config.as_deref())?;
+        let file = file::read_file(settings.config.as_deref())?;
         let data = settings.data.or(file.data);
         let store = settings.store.or(file.store);
         let service = settings.service.or(file.service);
@@ -258,6 +265,10 @@ impl Config {
             database_url: service
                 .database_url
                 .unwrap_or_else(|| format!("sqlite:{}", data_dir.join("bindery.db").display())),
+            public_url: service
+                .public_url
+                .map(|url| url.trim_end_matches('/').to_owned())
+                .filter(|url| !url.is_empty()),
             template_store,
             notebooks_root: match service.notebooks_root {
                 Some(root) => absolute(&root)?,
@@ -292,6 +303,9 @@ impl Config {
         let path = |path: &Path| toml::Value::from(path.to_string_lossy().into_owned());
         let seconds = |time: Duration| toml::Value::from(Seconds(time).to_string());
         line("listen", self.listen.to_string().into());
+        if let Some(url) = &self.public_url {
+            line("public-url", url.clone().into());
+        }
         line("data-dir", path(&self.data_dir));
         line("database-url", mask_url(&self.database_url).into());
         match &self.template_store {
@@ -329,60 +343,6 @@ impl Config {
         }
         out
     }
-}
-
-#[derive(Default)]
-struct File {
-    data: DataSettings,
-    store: StoreSettings,
-    service: ServiceSettings,
-    limits: LimitSettings,
-}
-
-fn read_file(named: Option<&Path>) -> Result<File> {
-    let path = named.unwrap_or(Path::new(CONFIG_FILE));
-    let text = match std::fs::read_to_string(path) {
-        Ok(text) => text,
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound && named.is_none() => {
-            return Ok(File::default());
-        }
-        Err(error) => {
-            return Err(Error::bad_input(format!(
-                "the configuration file {} cannot be read: {error}",
-                path.display()
-            )));
-        }
-    };
-    parse_file(&text, path)
-}
-
-fn parse_file(text: &str, path: &Path) -> Result<File> {
-    // The parser's text names the line and shows it.
-    let fault = |error: toml::de::Error| {
-        Error::bad_input(format!("the configuration file {} is faulty: {error}", path.display()))
-    };
-    let table: toml::Table = text.parse().map_err(fault)?;
-    let known = known_names();
-    if let Some(unknown) = table.keys().find(|key| !known.contains(key)) {
-        return Err(Error::bad_input(format!(
-            "the configuration file {} has an unknown setting `{unknown}`; known are: {}",
-            path.display(),
-            known.join(", ")
-        )));
-    }
-    Ok(File {
-        data: toml::from_str(text).map_err(fault)?,
-        store: toml::from_str(text).map_err(fault)?,
-        service: toml::from_str(text).map_err(fault)?,
-        limits: toml::from_str(text).map_err(fault)?,
-    })
-}
-
-/// The settings' names as flags and in the file, which are the same.
-fn known_names() -> Vec<String> {
-    let command = Settings::augment_args(clap::Command::new("settings"));
-    let names = command.get_arguments().filter_map(|argument| argument.get_long());
-    names.filter(|name| *name != "config").map(str::to_owned).collect()
 }
 
 fn absolute(path: &Path) -> Result<PathBuf> {
@@ -441,17 +401,5 @@ mod tests {
         assert_eq!(config.limits.cell_timeout, Some(Duration::from_secs(300)));
         assert_eq!(config.max_notebook_size, 1000);
         assert!(config.to_toml().contains("cell-timeout = \"300s\""));
-    }
-
-    #[test]
-    fn faults_in_the_file_are_named() {
-        let check = |text: &str, expected: &str| {
-            let error = parse_file(text, Path::new("x.toml")).err().unwrap();
-            assert!(error.message().contains(expected), "{}", error.message());
-        };
-        check("wrokers = 3", "unknown setting `wrokers`");
-        check("workers = \"three\"", "invalid type");
-        check("workers = ", "line 1");
-        check("cell-timeout = \"soon\"", "`soon` is not a time");
     }
 }

@@ -104,7 +104,7 @@ impl Database {
     ) -> Result<Option<Lease>> {
         let row = sqlx::query(
             "UPDATE executions SET status = 'running', lease_owner = $1, lease_expires_at = $2, \
-             start_time = $3, attempts = attempts + 1, cells_done = 0, current_cell = NULL \
+             start_time = $3, attempts = attempts + 1, cells_done = 0, code_cells_done = 0, current_cell = NULL \
              WHERE id = (SELECT id FROM executions WHERE status = 'pending' ORDER BY id LIMIT 1) \
              AND status = 'pending' RETURNING id, attempts",
         )
@@ -186,15 +186,22 @@ impl Database {
     ///
     /// # Errors
     /// `Unavailable` when the database cannot be used.
-    pub async fn record_progress(&self, lease: &Lease, progress: Progress, kernel: &str) -> Result<bool> {
+    pub async fn record_progress(
+        &self,
+        lease: &Lease,
+        progress: Progress,
+        code_cells_done: usize,
+        kernel: &str,
+    ) -> Result<bool> {
         let done = sqlx::query(
-            "UPDATE executions SET cells_done = $1, cells_total = $2, current_cell = $3, kernel_used = $4 \
-             WHERE id = $5 AND status = 'running' AND lease_owner = $6 AND attempts = $7",
+            "UPDATE executions SET cells_done = $1, cells_total = $2, current_cell = $3, kernel_used = $4, \
+             code_cells_done = $5 WHERE id = $6 AND status = 'running' AND lease_owner = $7 AND attempts = $8",
         )
         .bind(progress.cells_done as i64)
         .bind(progress.cells_total as i64)
         .bind(progress.current_cell.map(|cell| cell as i64))
         .bind(kernel)
+        .bind(code_cells_done as i64)
         .bind(lease.id.0)
         .bind(&lease.owner)
         .bind(lease.attempt)
@@ -351,6 +358,7 @@ fn read(row: &SqliteRow) -> Result<Execution> {
             current_cell: get::<Option<i64>>(row, "current_cell")?
                 .and_then(|cell| usize::try_from(cell).ok()),
         },
+        code_cells_done: count("code_cells_done")?,
         error: get::<Option<&str>>(row, "error")?.map(from_json::<CellError>).transpose()?,
         mlflow: get::<Option<&str>>(row, "mlflow")?.map(from_json::<MlflowLink>).transpose()?,
         attempts: get(row, "attempts")?,

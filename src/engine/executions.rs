@@ -145,9 +145,12 @@ impl Engine {
     async fn wait(&self, id: ExecutionId, until: Option<Instant>, wanted: &[Milestone]) -> Result<Execution> {
         // Subscribed before the look, so that nothing can happen in between unseen.
         let mut milestones = self.inner.milestones.subscribe();
+        let first_cell_is_enough = wanted.contains(&Milestone::FirstCodeCell);
         loop {
             let execution = self.execution(id).await?;
-            if execution.status.is_final() || until.is_some_and(|until| Instant::now() >= until) {
+            let reached =
+                execution.status.is_final() || (first_cell_is_enough && execution.code_cells_done > 0);
+            if reached || until.is_some_and(|until| Instant::now() >= until) {
                 return Ok(execution);
             }
             let look = Instant::now() + LOOK_INTERVAL;

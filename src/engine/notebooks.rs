@@ -109,6 +109,13 @@ impl Engine {
         }
         blocking(move || Notebook::parse(&files::read(&path.absolute, &path.relative, limit)?)?.validate())
             .await?;
+        // Recorded once more, a notebook keeps where it came from.
+        if let Some(known) = self.database().notebook_at(&notebook.path).await? {
+            notebook.template_name = notebook.template_name.or(known.notebook.template_name);
+            if notebook.parameters.is_empty() {
+                notebook.parameters = known.notebook.parameters;
+            }
+        }
         self.database().upsert_notebook(&notebook, Timestamp::now()).await
     }
 

@@ -220,7 +220,7 @@ pub(super) async fn tell_progress(
     while open {
         open = progress.changed().await.is_ok();
         let RunProgress { progress: now, code_cells_done } = *progress.borrow_and_update();
-        if let Err(error) = engine.database().record_progress(&lease, now, &kernel).await {
+        if let Err(error) = engine.database().record_progress(&lease, now, code_cells_done, &kernel).await {
             tracing::debug!(execution.id = %lease.id, %error, "the progress cannot be recorded now");
         }
         if code_cells_done > 0 && !announced {

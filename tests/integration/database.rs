@@ -70,7 +70,7 @@ async fn a_worker_that_lost_its_lease_writes_nothing() {
 
     assert_eq!(database.renew_lease(&lease, LEASE, later(18)).await.unwrap(), None);
     let progress = Progress { cells_done: 1, cells_total: 2, current_cell: None };
-    assert!(!database.record_progress(&lease, progress, "python3").await.unwrap());
+    assert!(!database.record_progress(&lease, progress, 1, "python3").await.unwrap());
     assert!(!database.finish_execution(&lease, &success(), later(18)).await.unwrap());
     assert_eq!(database.execution(id).await.unwrap().status, ExecutionStatus::Running);
     assert!(database.finish_execution(&settling, &success(), later(18)).await.unwrap());
