@@ -37,14 +37,27 @@ use log::LogLevel;
   bindery execute in.ipynb out.ipynb -p alpha 0.1
   bindery serve
 
-Exit codes: 0; 1 bad input or a failed cell; 2 a system around us (storage, kernel, network); 3 a fault of Bindery's
-own; 130 after Ctrl-C, 143 after SIGTERM.
+Exit codes:
+  0    all is well
+  1    bad input, or a cell that failed
+  2    a system around Bindery: storage, kernel, network
+  3    a fault of Bindery's own: please report it
+  130  after Ctrl-C; 143 after SIGTERM
 
 Settings come from flags, then BINDERY_* variables, then bindery.toml, then defaults: `bindery config` shows them."
 )]
 pub struct Cli {
-    /// How much is logged to standard error [default: info for serve, else warn; or what RUST_LOG says]
-    #[arg(long, global = true, value_enum, ignore_case = true, value_name = "LEVEL")]
+    /// What is logged to standard error: off, error, warn, info, debug or trace [default: what RUST_LOG says, else
+    /// info for serve and warn for the others]
+    #[arg(
+        long,
+        global = true,
+        value_enum,
+        ignore_case = true,
+        hide_possible_values = true,
+        value_name = "LEVEL",
+        display_order = 900
+    )]
     log_level: Option<LogLevel>,
     #[command(subcommand)]
     command: Command,
