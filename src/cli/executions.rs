@@ -293,7 +293,8 @@ async fn warn_without_service(engine: &Engine, id: ExecutionId) {
     };
     if !answers {
         tell!(
-            "note: no service answers at {url}; execution {id} is pending until a `bindery serve` runs on {}",
+            "note: no service answers at {url}; unless one runs elsewhere on this data dir, execution {id} stays pending \
+             until `bindery serve --data-dir {}` is started",
             engine.config().data_dir.display()
         );
     }
