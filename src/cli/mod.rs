@@ -32,6 +32,8 @@ use log::LogLevel;
 #[command(
     name = "bindery",
     version,
+    // The last of two flags counts, so that an alias can hold defaults; papermill does the same.
+    args_override_self = true,
     after_help = "Examples:
   bindery demo                                   see it work, from template to result
   bindery execute in.ipynb out.ipynb -p alpha 0.1

@@ -51,7 +51,7 @@ async fn parameters_arrive_with_their_types() {
     let place = Place::new();
     place.write(
         "in.ipynb",
-        &notebook(&["# parameters\na = b = c = d = e = f = None", "print([a, b, c, d, e, f])"]),
+        &notebook(&["# parameters\na=0\nb=0\nc=0\nd=0\ne=0\nf=0", "print([a, b, c, d, e, f])"]),
     );
     let flags = "execute in.ipynb out.ipynb -p a 1 -p b -2.5 -p c True -p d None -r e 1 --parameters f --x";
     let ended = place.run(&flags.split(' ').collect::<Vec<_>>()).await;
@@ -71,7 +71,7 @@ async fn parameters_arrive_with_their_types() {
     let ended = place.run(&["execute", "in.ipynb", "in.ipynb", "--progress-bar", "-p", "g", "1"]).await;
     ended.check(0, "Executing: 3/3 cells");
     assert!(ended.stderr.contains("warning: passed unknown parameter: g"), "{}", ended.stderr);
-    assert_eq!(streams(&place.read("in.ipynb")), "[None, None, None, None, None, None]\n");
+    assert_eq!(streams(&place.read("in.ipynb")), "[0, 0, 0, 0, 0, 0]\n");
 }
 
 #[tokio::test]

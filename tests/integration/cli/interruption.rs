@@ -67,7 +67,7 @@ async fn a_second_signal_ends_the_service_at_once() {
     place.run(&["executions", "submit", "run.ipynb"]).await.check(0, "");
     let kernel = line.told().await;
     served.signal(Signal::INT);
-    while !served.stderr.next_line().await.unwrap().unwrap().contains("Ctrl-C again ends at once") {}
+    served.says("Ctrl-C again ends at once").await;
     served.signal(Signal::INT);
     assert_eq!(served.ended().await.0, Some(130));
     is_cut(kernel).await;

@@ -120,42 +120,48 @@ struct Served {
     child: Child,
     stderr: tokio::io::Lines<BufReader<tokio::process::ChildStderr>>,
     url: String,
+    /// What it has said so far.
+    said: String,
 }
 
 impl Served {
     async fn start(place: &Place, flags: &[&str]) -> Self {
         let arguments = ["serve", "--listen", "127.0.0.1:0"].iter().chain(flags);
         let mut child = place.command(arguments).spawn().unwrap();
-        let mut stderr = BufReader::new(child.stderr.take().unwrap()).lines();
-        let mut said = String::new();
-        let url = loop {
+        let stderr = BufReader::new(child.stderr.take().unwrap()).lines();
+        let mut served = Self { child, stderr, url: String::new(), said: String::new() };
+        served.says("bindery listening on ").await;
+        let (_, address) = served.said.split_once("bindery listening on ").unwrap();
+        served.url = address.split(' ').next().unwrap().to_owned();
+        served
+    }
+
+    /// Waits until it says `text`.
+    async fn says(&mut self, text: &str) {
+        while !self.said.contains(text) {
             let line =
-                tokio::time::timeout(PATIENCE, stderr.next_line()).await.expect("it says nothing").unwrap();
-            let line = line.unwrap_or_else(|| panic!("it ended: {said}"));
-            if let Some((_, rest)) = line.split_once("bindery listening on ") {
-                break rest.split(' ').next().unwrap().to_owned();
-            }
-            said.push_str(&line);
-        };
-        Self { child, stderr, url }
+                tokio::time::timeout(PATIENCE, self.stderr.next_line()).await.expect("it says nothing");
+            let line = line.unwrap().unwrap_or_else(|| panic!("it ended: {}", self.said));
+            self.said.push_str(&line);
+            self.said.push('\n');
+        }
     }
 
     fn signal(&self, signal: rustix::process::Signal) {
         send(&self.child, signal);
     }
 
-    /// Its exit code and the rest of what it says.
+    /// Its exit code and all that it said.
     async fn ended(mut self) -> (Option<i32>, String) {
-        let mut said = String::new();
         let ending = async {
             while let Some(line) = self.stderr.next_line().await.unwrap() {
-                said.push_str(&line);
-                said.push('\n');
+                self.said.push_str(&line);
+                self.said.push('\n');
             }
             self.child.wait().await.unwrap().code()
         };
         let code = tokio::time::timeout(PATIENCE, ending).await.expect("it does not end");
-        (code, said)
+        (code, self.said)
     }
 }
 

@@ -58,7 +58,10 @@ async fn from_a_template_to_a_result_without_a_single_request() {
     place.run(&["executions", "cancel", "2"]).await.check(1, "execution 2 has already ended: success");
     place.run(&["executions", "show", "9"]).await.check(1, "there is no execution 9");
     place.run(&["executions", "show", "nine"]).await.check(1, "is not an execution id");
-    place.run(&["executions", "submit", "../x.ipynb"]).await.check(1, "notebook_path: may not hold `..`");
+    place
+        .run(&["executions", "submit", "../x.ipynb"])
+        .await
+        .check(1, "the path `../x.ipynb` may not hold `..`");
     place.run(&["templates", "delete", "ml/train.ipynb"]).await.check(0, "");
     place.run(&["templates", "show", "ml/train.ipynb"]).await.check(1, "ml/train.ipynb");
 }

@@ -46,13 +46,8 @@ async fn an_open_address_and_a_lack_of_kernels_are_warned_of() {
     let place = Place::new();
     std::fs::remove_file(place.path("data/kernels")).unwrap();
     let mut served = Served::start(&place, &["--listen", "0.0.0.0:0"]).await;
-    let mut warned = [false, false];
-    while warned != [true, true] {
-        let line =
-            tokio::time::timeout(super::PATIENCE, served.stderr.next_line()).await.unwrap().unwrap().unwrap();
-        warned[0] |= line.contains("Bindery has no authentication yet");
-        warned[1] |= line.contains("no kernel is installed");
-    }
+    served.says("Bindery has no authentication yet").await;
+    served.says("no kernel is installed").await;
     served.signal(Signal::TERM);
     assert_eq!(served.ended().await.0, Some(0));
 }
