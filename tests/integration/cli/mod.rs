@@ -7,7 +7,7 @@ mod resources;
 mod serve;
 
 use std::ffi::OsStr;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::Stdio;
 use std::time::Duration;
 
@@ -15,6 +15,8 @@ use serde_json::{Value, json};
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, BufReader};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::process::{Child, Command};
+
+use crate::support::engine::prepared_data_dir;
 
 /// Long enough for a busy machine; a test that waits so long has failed.
 const PATIENCE: Duration = Duration::from_secs(90);
@@ -33,13 +35,9 @@ struct Ended {
 
 impl Place {
     fn new() -> Self {
-        let shared = std::env::var_os("BINDERY_TEST_DATA_DIR").expect(
-            "BINDERY_TEST_DATA_DIR must name a data folder in which python3 is installed: `cargo xtask test` sets it, or \
-             run `bindery kernels install python3 --data-dir D`",
-        );
         let place = Self { folder: tempfile::tempdir().unwrap() };
         std::fs::create_dir(place.path("data")).unwrap();
-        std::os::unix::fs::symlink(Path::new(&shared).join("kernels"), place.path("data/kernels")).unwrap();
+        std::os::unix::fs::symlink(prepared_data_dir().join("kernels"), place.path("data/kernels")).unwrap();
         place
     }
 
