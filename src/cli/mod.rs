@@ -108,8 +108,11 @@ pub fn parse(arguments: impl IntoIterator<Item = OsString>) -> Result<Cli, Exit>
     })
 }
 
-/// Starts logging as the command line asks for.
+/// Starts logging as the command line asks for; a panic is told in one line from now on, without a backtrace.
 pub fn start_logging(cli: &Cli) {
+    std::panic::set_hook(Box::new(|panic| {
+        print::tell!("error: a fault of Bindery's own, please report it: {panic}");
+    }));
     let serves = matches!(cli.command, Command::Serve(_));
     let default = if serves { LogLevel::Info } else { LogLevel::Warn };
     log::start(cli.log_level, default, serves);

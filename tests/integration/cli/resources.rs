@@ -65,3 +65,16 @@ async fn from_a_template_to_a_result_without_a_single_request() {
     place.run(&["templates", "delete", "ml/train.ipynb"]).await.check(0, "");
     place.run(&["templates", "show", "ml/train.ipynb"]).await.check(1, "ml/train.ipynb");
 }
+
+#[tokio::test]
+async fn the_shell_and_http_say_the_same_of_an_execution() {
+    let place = Place::new();
+    let served = Served::start(&place, &[]).await;
+    std::fs::write(place.path("data/notebooks/run.ipynb"), notebook(&["1 / 0"]).to_string()).unwrap();
+    place.run(&["executions", "submit", "run.ipynb", "--username", "ada", "--wait"]).await.check(1, "");
+    let shell = place.json(&["executions", "show", "1", "--json"]).await;
+    let http =
+        reqwest::get(format!("{}/execution-status/1", served.url)).await.unwrap().text().await.unwrap();
+    assert_eq!(shell, serde_json::from_str::<serde_json::Value>(&http).unwrap());
+    assert_eq!(shell["error"]["ename"], "ZeroDivisionError");
+}
