@@ -112,10 +112,12 @@ impl CellError {
 
 impl fmt::Display for CellError {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self.cell_index {
-            Some(cell) => write!(formatter, "{} in cell {cell}: {}", self.ename, self.evalue),
-            None => write!(formatter, "{}: {}", self.ename, self.evalue),
+        formatter.write_str(&self.ename)?;
+        if let Some(cell) = self.cell_index {
+            write!(formatter, " in cell {cell}")?;
         }
+        // A bare `assert` has no text.
+        if self.evalue.is_empty() { Ok(()) } else { write!(formatter, ": {}", self.evalue) }
     }
 }
 

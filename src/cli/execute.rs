@@ -182,7 +182,7 @@ fn tell_failure(executed: &ExecutedFile, output: &Path) {
 async fn show_progress(mut watcher: watch::Receiver<RunProgress>) {
     let on_terminal = std::io::stderr().is_terminal();
     let style = ProgressStyle::with_template(
-        "Executing: {percent:>3}% [{bar:40}] {pos}/{len} cells [{elapsed}] {msg}",
+        "Executing: {percent:>3}% [{bar:30}] {pos}/{len} cells [{elapsed}] {wide_msg}",
     );
     let target = if on_terminal { ProgressDrawTarget::stderr() } else { ProgressDrawTarget::hidden() };
     let bar = ProgressBar::with_draw_target(Some(0), target)

@@ -32,19 +32,34 @@ use log::LogLevel;
 #[command(
     name = "bindery",
     version,
+    // The last of two flags counts, so that an alias can hold defaults; papermill does the same.
+    args_override_self = true,
     after_help = "Examples:
   bindery demo                                   see it work, from template to result
   bindery execute in.ipynb out.ipynb -p alpha 0.1
   bindery serve
 
-Exit codes: 0; 1 bad input or a failed cell; 2 a system around us (storage, kernel, network); 3 a fault of Bindery's
-own; 130 after Ctrl-C, 143 after SIGTERM.
+Exit codes:
+  0    all is well
+  1    bad input, or a cell that failed
+  2    a system around Bindery: storage, kernel, network
+  3    a fault of Bindery's own: please report it
+  130  after Ctrl-C; 143 after SIGTERM
 
 Settings come from flags, then BINDERY_* variables, then bindery.toml, then defaults: `bindery config` shows them."
 )]
 pub struct Cli {
-    /// How much is logged to standard error [default: info for serve, else warn; or what RUST_LOG says]
-    #[arg(long, global = true, value_enum, ignore_case = true, value_name = "LEVEL")]
+    /// What is logged to standard error: off, error, warn, info, debug or trace [default: what RUST_LOG says, else
+    /// info for serve and warn for the others]
+    #[arg(
+        long,
+        global = true,
+        value_enum,
+        ignore_case = true,
+        hide_possible_values = true,
+        value_name = "LEVEL",
+        display_order = 900
+    )]
     log_level: Option<LogLevel>,
     #[command(subcommand)]
     command: Command,
@@ -93,8 +108,11 @@ pub fn parse(arguments: impl IntoIterator<Item = OsString>) -> Result<Cli, Exit>
     })
 }
 
-/// Starts logging as the command line asks for.
+/// Starts logging as the command line asks for; a panic is told in one line from now on, without a backtrace.
 pub fn start_logging(cli: &Cli) {
+    std::panic::set_hook(Box::new(|panic| {
+        print::tell!("error: a fault of Bindery's own, please report it: {panic}");
+    }));
     let serves = matches!(cli.command, Command::Serve(_));
     let default = if serves { LogLevel::Info } else { LogLevel::Warn };
     log::start(cli.log_level, default, serves);

@@ -87,10 +87,15 @@ pub(super) async fn run(args: NotebooksArgs) -> Result<Exit> {
 }
 
 async fn list(engine: &Engine, args: ListArgs) -> Result<()> {
-    let notebooks = engine.list_notebooks(args.username.as_deref(), args.after, args.limit).await?;
+    // One more than shown tells whether there are more.
+    let limit = args.limit.saturating_add(1);
+    let mut notebooks = engine.list_notebooks(args.username.as_deref(), args.after, limit).await?;
+    let has_more = notebooks.len() > args.limit as usize;
+    notebooks.truncate(args.limit as usize);
+    let next = notebooks.last().filter(|_| has_more).map(|record| record.id.to_string());
     if args.json {
-        let notebooks: Vec<_> = notebooks.iter().map(wire::notebook).collect();
-        return print_json(&json!({"notebooks": notebooks}));
+        let notebooks: Vec<_> = notebooks.iter().map(|it| wire::notebook(engine, it)).collect();
+        return print_json(&json!({"notebooks": notebooks, "next_cursor": next}));
     }
     if notebooks.is_empty() {
         tell!("no notebook is recorded here: `bindery notebooks create TEMPLATE --to DIR` makes one");
@@ -108,7 +113,11 @@ async fn list(engine: &Engine, args: ListArgs) -> Result<()> {
         ]
     };
     let rows: Vec<_> = notebooks.iter().map(row).collect();
-    print(&table(["ID", "PATH", "USER", "TEMPLATE", "UPDATED"], &rows))
+    print(&table(["ID", "PATH", "USER", "TEMPLATE", "UPDATED"], &rows))?;
+    if let Some(next) = next {
+        tell!("there are more: --after {next}");
+    }
+    Ok(())
 }
 
 async fn create(engine: &Engine, args: CreateArgs) -> Result<()> {
@@ -122,9 +131,6 @@ async fn create(engine: &Engine, args: CreateArgs) -> Result<()> {
         username: args.username,
     };
     let created = engine.create_from_template(request).await?;
-    for warning in &created.warnings {
-        tell!("warning: {warning}");
-    }
     let path = &created.record.notebook.path;
     if args.json {
         return print_json(&json!({
@@ -132,8 +138,11 @@ async fn create(engine: &Engine, args: CreateArgs) -> Result<()> {
             "notebook_id": created.record.id,
             "new_notebook_path": path,
             "parameters_applied": parameters.to_json(),
+            "warnings": created.warnings,
+            "notebook_url": engine.notebook_url(path, created.record.notebook.username.as_deref()),
         }));
     }
+    created.warnings.iter().for_each(|warning| tell!("warning: {warning}"));
     print(&format!(
         "notebook {}: {}\n",
         created.record.id,

@@ -27,7 +27,7 @@ pub(super) fn template_details(details: &TemplateDetails) -> Value {
     value
 }
 
-pub(super) fn notebook(record: &NotebookRecord) -> Value {
+pub(super) fn notebook(engine: &Engine, record: &NotebookRecord) -> Value {
     let notebook = &record.notebook;
     json!({
         "notebook_id": record.id,
@@ -40,6 +40,7 @@ pub(super) fn notebook(record: &NotebookRecord) -> Value {
         "tags": notebook.tags,
         "created_at": record.created_at,
         "updated_at": record.updated_at,
+        "notebook_url": engine.notebook_url(&notebook.path, notebook.username.as_deref()),
     })
 }
 
@@ -50,9 +51,7 @@ pub(super) fn execution(engine: &Engine, execution: &Execution) -> Value {
         "status": execution.status,
         "notebook_path": request.notebook_path,
         "output_path": request.output_path,
-        "notebook_url": engine.notebook_url(&request.output_path, request.username.as_deref()),
         "username": request.username,
-        "template_name": request.template_name,
         "kernel_name": execution.kernel_used.as_ref().or(request.kernel_name.as_ref()),
         "submitted_at": execution.submitted_at,
         "start_time": execution.start_time,
@@ -63,6 +62,6 @@ pub(super) fn execution(engine: &Engine, execution: &Execution) -> Value {
         "mlflow": execution.mlflow,
         "attempts": execution.attempts,
         "warnings": execution.warnings,
-        "cancel_requested": execution.cancel_requested,
+        "notebook_url": engine.notebook_url(&request.output_path, request.username.as_deref()),
     })
 }

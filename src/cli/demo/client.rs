@@ -10,7 +10,7 @@ use crate::cli::print::say;
 use crate::error::{Error, Result};
 
 /// How much of an answer is shown.
-const SHOWN_LINES: usize = 18;
+const SHOWN_LINES: usize = 24;
 /// How long an answer may take: the first result comes within half a minute, says the interface.
 const PATIENCE: Duration = Duration::from_secs(120);
 
@@ -139,12 +139,12 @@ pub(super) fn show_answer(answer: &Value) {
     }
 }
 
-/// Long lists cut after two items, and what is null left out: for the eye only.
+/// Long lists cut after their first item, and what is null left out: for the eye only.
 fn shortened(value: &Value) -> Value {
     match value {
-        Value::Array(items) if items.len() > 2 => {
-            let more = Value::from(format!("… {} more", items.len() - 2));
-            items.iter().take(2).map(shortened).chain([more]).collect()
+        Value::Array(items) if items.len() > 1 => {
+            let more = Value::from(format!("… {} more", items.len() - 1));
+            items.iter().take(1).map(shortened).chain([more]).collect()
         }
         Value::Array(items) => items.iter().map(shortened).collect(),
         Value::Object(fields) => fields
@@ -188,6 +188,6 @@ mod tests {
     #[test]
     fn answers_are_cut_for_the_eye() {
         let answer = json!({"a": null, "b": [1, 2, 3, {"c": null}], "d": {"e": 1}});
-        assert_eq!(shortened(&answer), json!({"b": [1, 2, "… 2 more"], "d": {"e": 1}}));
+        assert_eq!(shortened(&answer), json!({"b": [1, "… 3 more"], "d": {"e": 1}}));
     }
 }

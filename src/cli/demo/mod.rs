@@ -174,7 +174,7 @@ async fn prepare_kernel(name: &str, data_dir: &Path) -> Result<()> {
 /// The steps over HTTP; comes to what the execution comes to.
 async fn walk(client: &Client, demo: &Demo, config: &Config) -> Result<Exit> {
     say!("\n3. Upload the template");
-    let fields = [("category", CATEGORY), ("description", "The demo's template"), ("overwrite", "true")];
+    let fields = [("category", CATEGORY), ("description", "A first template"), ("overwrite", "true")];
     let uploaded =
         client.upload("/minio/upload-template", &demo.file, &demo.file_name, &demo.bytes, &fields).await?;
     let template_name = text(&uploaded, "template_name")?;

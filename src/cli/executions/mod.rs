@@ -1,24 +1,21 @@
 //! `bindery executions`: what a service is to execute, executes or has executed.
 
+mod submit;
+
 use std::path::PathBuf;
-use std::time::Duration;
 
 use clap::{Args, Subcommand};
 use jiff::Timestamp;
 use serde_json::json;
-use serde_json::value::RawValue;
 
-use super::flags::{EngineFlags, ParameterFlags};
+use super::flags::EngineFlags;
 use super::print::{print, print_json, properties, shortened, table, tell, time};
-use super::serve::reachable_url;
 use super::templates::write_or_print;
 use super::{Exit, wire};
-use crate::config::Seconds;
 use crate::engine::Engine;
-use crate::engine::executions::{ExecutionFilter, SubmitExecution};
+use crate::engine::executions::ExecutionFilter;
 use crate::error::{Error, Result};
 use crate::execution::{Execution, ExecutionId, ExecutionStatus, human_duration};
-use crate::notebook::{ParameterValue, Parameters};
 
 /// List, submit, follow and cancel executions
 ///
@@ -44,7 +41,7 @@ enum ExecutionsCommand {
     /// Record a notebook for execution by the service
     #[command(after_help = "Examples:\n  bindery executions submit ada/train.ipynb -p alpha 0.1\n  \
                       bindery executions submit ada/train.ipynb --output ada/monday.ipynb --wait")]
-    Submit(SubmitArgs),
+    Submit(submit::SubmitArgs),
     /// Stop an execution: a pending one at once, a running one within seconds
     #[command(after_help = "Examples:\n  bindery executions cancel 7")]
     Cancel(IdArgs),
@@ -103,36 +100,6 @@ struct NotebookArgs {
     overwrite: bool,
 }
 
-#[derive(Debug, Args)]
-struct SubmitArgs {
-    /// The notebook, relative to the notebooks root, or absolute and inside it
-    #[arg(value_name = "NOTEBOOK")]
-    notebook: String,
-    /// Where the result goes, relative to the notebooks root [default: in place]
-    #[arg(long, value_name = "PATH")]
-    output: Option<String>,
-    #[command(flatten)]
-    parameters: ParameterFlags,
-    /// The kernel to run, whatever the notebook asks for
-    #[arg(short, long, value_name = "NAME")]
-    kernel: Option<String>,
-    /// For whom
-    #[arg(long)]
-    username: Option<String>,
-    /// How long the whole run may take, such as 30m
-    #[arg(long, value_name = "TIME")]
-    timeout: Option<Seconds>,
-    /// How long each cell may take
-    #[arg(long, value_name = "TIME")]
-    cell_timeout: Option<Seconds>,
-    /// Wait until it has ended; its result is the exit code
-    #[arg(long)]
-    wait: bool,
-    /// Print JSON
-    #[arg(long)]
-    json: bool,
-}
-
 fn execution_id(text: &str) -> Result<ExecutionId, String> {
     text.parse().map_err(|error: Error| error.message().to_owned())
 }
@@ -144,7 +111,7 @@ pub(super) async fn run(args: ExecutionsArgs) -> Result<Exit> {
         ExecutionsCommand::Show(args) => {
             show(&engine, &engine.execution(args.id).await?, args.json).map(|()| Exit::Success)
         }
-        ExecutionsCommand::Submit(args) => submit(&engine, args).await,
+        ExecutionsCommand::Submit(args) => submit::submit(&engine, args).await,
         ExecutionsCommand::Cancel(args) => cancel(&engine, args).await,
         ExecutionsCommand::Wait(args) => wait(&engine, args.id, args.json).await,
         ExecutionsCommand::Notebook(args) => {
@@ -163,12 +130,16 @@ async fn list(engine: &Engine, args: ListArgs) -> Result<Exit> {
         username: args.username,
         notebook_path: args.notebook,
         before: args.before,
-        limit: args.limit,
+        // One more than shown tells whether there are more.
+        limit: args.limit.saturating_add(1),
     };
-    let executions = engine.list_executions(&filter).await?;
+    let mut executions = engine.list_executions(&filter).await?;
+    let has_more = executions.len() > args.limit as usize;
+    executions.truncate(args.limit as usize);
+    let next = executions.last().filter(|_| has_more).map(|execution| execution.id.to_string());
     if args.json {
         let executions: Vec<_> = executions.iter().map(|it| wire::execution(engine, it)).collect();
-        print_json(&json!({"executions": executions}))?;
+        print_json(&json!({"executions": executions, "next_cursor": next}))?;
     } else if executions.is_empty() {
         tell!("there are no such executions");
     } else {
@@ -189,6 +160,9 @@ async fn list(engine: &Engine, args: ListArgs) -> Result<Exit> {
             ["ID", "STATUS", "NOTEBOOK", "USER", "CELLS", "SUBMITTED", "DURATION", "ERROR"],
             &rows,
         ))?;
+        if let Some(next) = next {
+            tell!("there are more: --before {next}");
+        }
     }
     Ok(Exit::Success)
 }
@@ -233,76 +207,10 @@ fn describe(engine: &Engine, execution: &Execution) -> String {
     text
 }
 
-async fn submit(engine: &Engine, args: SubmitArgs) -> Result<Exit> {
-    let parameters = args.parameters.parse()?;
-    let id = engine
-        .submit(SubmitExecution {
-            notebook_path: args.notebook,
-            output_path: args.output,
-            username: args.username,
-            kernel_name: args.kernel,
-            parameters: (!parameters.is_empty()).then(|| as_json_text(&parameters)).transpose()?,
-            timeout: args.timeout.map(|time| time.0),
-            cell_timeout: args.cell_timeout.map(|time| time.0),
-        })
-        .await?;
-    warn_without_service(engine, id).await;
-    if args.wait {
-        return wait(engine, id, args.json).await;
-    }
-    let execution = engine.execution(id).await?;
-    if args.json {
-        print_json(&wire::execution(engine, &execution))?;
-    } else {
-        print(&format!(
-            "execution {id} is {}: `bindery executions wait {id}` waits for its end\n",
-            execution.status
-        ))?;
-    }
-    Ok(Exit::Success)
-}
-
-/// Parameters as exact JSON; those of the command line are flat.
-fn as_json_text(parameters: &Parameters) -> Result<Box<RawValue>> {
-    let mut entries = Vec::new();
-    for (name, value) in parameters.iter() {
-        let value = match value {
-            ParameterValue::BigInteger(digits) => digits.clone(),
-            ParameterValue::Float(number) if !number.is_finite() => {
-                let field = format!("parameters.{name}");
-                let fault = format!("{number} cannot be submitted, because JSON has no word for it");
-                return Err(Error::invalid(format!("{field}: {fault}")).with_field(field, fault));
-            }
-            value => value.to_json().to_string(),
-        };
-        entries.push(format!("{}:{value}", serde_json::Value::from(name)));
-    }
-    RawValue::from_string(format!("{{{}}}", entries.join(",")))
-        .map_err(|error| Error::internal("the parameters cannot be written as JSON").with_source(error))
-}
-
-/// A submitted execution stays pending as long as no service takes it: said, because it looks like a fault.
-async fn warn_without_service(engine: &Engine, id: ExecutionId) {
-    let url = reachable_url(engine.config().listen);
-    let client = reqwest::Client::builder().no_proxy().timeout(Duration::from_millis(800)).build();
-    let answers = match client {
-        Ok(client) => {
-            client.get(format!("{url}/health")).send().await.is_ok_and(|it| it.status().is_success())
-        }
-        Err(_) => false,
-    };
-    if !answers {
-        tell!(
-            "note: no service answers at {url}; execution {id} is pending until a `bindery serve` runs on {}",
-            engine.config().data_dir.display()
-        );
-    }
-}
-
 async fn cancel(engine: &Engine, args: IdArgs) -> Result<Exit> {
     let status = engine.cancel_execution(args.id).await?;
     if args.json {
-        print_json(&json!({"execution_id": args.id, "status": status, "cancel_requested": true}))?;
+        print_json(&json!({"execution_id": args.id, "status": status}))?;
     } else if status.is_final() {
         print(&format!("execution {} is {status}\n", args.id))?;
     } else {
@@ -315,25 +223,4 @@ async fn wait(engine: &Engine, id: ExecutionId, as_json: bool) -> Result<Exit> {
     let execution = engine.wait_for_end(id).await?;
     show(engine, &execution, as_json)?;
     Ok(Exit::of_execution(&execution))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::notebook::parse_cli_value;
-
-    #[test]
-    fn parameters_become_exact_json_or_are_refused() {
-        let text = |value: &str| {
-            let mut parameters = Parameters::new();
-            parameters.insert("a", parse_cli_value(value)).unwrap();
-            as_json_text(&parameters)
-        };
-        let check = |value: &str, expected: &str| assert_eq!(text(value).unwrap().get(), expected);
-        check("123456789012345678901234567890", r#"{"a":123456789012345678901234567890}"#);
-        check("0.1", r#"{"a":0.1}"#);
-        check("say \"hi\"", r#"{"a":"say \"hi\""}"#);
-        check("None", r#"{"a":null}"#);
-        assert!(text("nan").unwrap_err().message().contains("parameters.a: NaN cannot be submitted"));
-    }
 }

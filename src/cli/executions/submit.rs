@@ -1,0 +1,136 @@
+//! `bindery executions submit`: a notebook is recorded for execution by a service.
+
+use std::time::Duration;
+
+use clap::Args;
+use serde_json::value::RawValue;
+
+use super::wait;
+use crate::cli::flags::ParameterFlags;
+use crate::cli::print::{print, print_json, tell};
+use crate::cli::serve::reachable_url;
+use crate::cli::{Exit, wire};
+use crate::config::Seconds;
+use crate::engine::Engine;
+use crate::engine::executions::SubmitExecution;
+use crate::error::{Error, Result};
+use crate::execution::ExecutionId;
+use crate::notebook::{ParameterValue, Parameters};
+
+#[derive(Debug, Args)]
+pub(super) struct SubmitArgs {
+    /// The notebook, relative to the notebooks root, or absolute and inside it
+    #[arg(value_name = "NOTEBOOK")]
+    notebook: String,
+    /// Where the result goes, relative to the notebooks root [default: in place]
+    #[arg(long, value_name = "PATH")]
+    output: Option<String>,
+    #[command(flatten)]
+    parameters: ParameterFlags,
+    /// The kernel to run, whatever the notebook asks for
+    #[arg(short, long, value_name = "NAME")]
+    kernel: Option<String>,
+    /// For whom
+    #[arg(long)]
+    username: Option<String>,
+    /// How long the whole run may take, such as 30m
+    #[arg(long, value_name = "TIME")]
+    timeout: Option<Seconds>,
+    /// How long each cell may take
+    #[arg(long, value_name = "TIME")]
+    cell_timeout: Option<Seconds>,
+    /// Wait until it has ended; its result is the exit code
+    #[arg(long)]
+    wait: bool,
+    /// Print JSON
+    #[arg(long)]
+    json: bool,
+}
+
+pub(super) async fn submit(engine: &Engine, args: SubmitArgs) -> Result<Exit> {
+    let parameters = args.parameters.parse()?;
+    let id = engine
+        .submit(SubmitExecution {
+            notebook_path: args.notebook,
+            output_path: args.output,
+            username: args.username,
+            kernel_name: args.kernel,
+            parameters: (!parameters.is_empty()).then(|| as_json_text(&parameters)).transpose()?,
+            timeout: args.timeout.map(|time| time.0),
+            cell_timeout: args.cell_timeout.map(|time| time.0),
+        })
+        .await?;
+    warn_without_service(engine, id).await;
+    if args.wait {
+        return wait(engine, id, args.json).await;
+    }
+    let execution = engine.execution(id).await?;
+    if args.json {
+        print_json(&wire::execution(engine, &execution))?;
+    } else {
+        print(&format!(
+            "execution {id} is {}: `bindery executions wait {id}` waits for its end\n",
+            execution.status
+        ))?;
+    }
+    Ok(Exit::Success)
+}
+
+/// Parameters as exact JSON; those of the command line are flat.
+fn as_json_text(parameters: &Parameters) -> Result<Box<RawValue>> {
+    let mut entries = Vec::new();
+    for (name, value) in parameters.iter() {
+        let value = match value {
+            ParameterValue::BigInteger(digits) => digits.clone(),
+            ParameterValue::Float(number) if !number.is_finite() => {
+                let field = format!("parameters.{name}");
+                let fault = format!("{number} cannot be submitted, because JSON has no word for it");
+                return Err(Error::invalid(format!("{field}: {fault}")).with_field(field, fault));
+            }
+            value => value.to_json().to_string(),
+        };
+        entries.push(format!("{}:{value}", serde_json::Value::from(name)));
+    }
+    RawValue::from_string(format!("{{{}}}", entries.join(",")))
+        .map_err(|error| Error::internal("the parameters cannot be written as JSON").with_source(error))
+}
+
+/// A submitted execution stays pending as long as no service takes it: said, because it looks like a fault.
+async fn warn_without_service(engine: &Engine, id: ExecutionId) {
+    let url = reachable_url(engine.config().listen);
+    let client = reqwest::Client::builder().no_proxy().timeout(Duration::from_millis(800)).build();
+    let answers = match client {
+        Ok(client) => {
+            client.get(format!("{url}/health")).send().await.is_ok_and(|it| it.status().is_success())
+        }
+        Err(_) => false,
+    };
+    if !answers {
+        tell!(
+            "note: no service answers at {url}; unless one runs elsewhere on this data dir, execution {id} stays pending \
+             until `bindery serve --data-dir {}` is started",
+            engine.config().data_dir.display()
+        );
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::notebook::parse_cli_value;
+
+    #[test]
+    fn parameters_become_exact_json_or_are_refused() {
+        let text = |value: &str| {
+            let mut parameters = Parameters::new();
+            parameters.insert("a", parse_cli_value(value)).unwrap();
+            as_json_text(&parameters)
+        };
+        let check = |value: &str, expected: &str| assert_eq!(text(value).unwrap().get(), expected);
+        check("123456789012345678901234567890", r#"{"a":123456789012345678901234567890}"#);
+        check("0.1", r#"{"a":0.1}"#);
+        check("say \"hi\"", r#"{"a":"say \"hi\""}"#);
+        check("None", r#"{"a":null}"#);
+        assert!(text("nan").unwrap_err().message().contains("parameters.a: NaN cannot be submitted"));
+    }
+}
