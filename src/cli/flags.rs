@@ -71,7 +71,7 @@ impl EngineFlags {
     /// # Errors
     /// As [`Config::resolve`] and [`Engine::open`].
     pub(super) async fn open(self) -> Result<Engine> {
-        let mut settings = Settings::from(LocalSettings { config: self.config, data: self.data });
+        let mut settings = Settings::try_from(LocalSettings { config: self.config, data: self.data })?;
         settings.store = self.store;
         settings.service.database_url = self.database_url;
         settings.service.notebooks_root = self.notebooks_root;

@@ -152,25 +152,30 @@ pub struct LocalSettings {
     pub data: DataSettings,
 }
 
-impl From<LocalSettings> for Settings {
-    fn from(LocalSettings { config, data }: LocalSettings) -> Self {
-        // What the environment says counts for such a command, too.
-        let environment = from_environment();
-        Self { config, data, ..environment }
-    }
-}
+impl TryFrom<LocalSettings> for Settings {
+    type Error = Error;
 
-fn from_environment() -> Settings {
-    #[derive(clap::Parser)]
-    struct OnlyEnvironment {
-        #[command(flatten)]
-        settings: Settings,
+    /// What the environment says counts for such a command, too.
+    fn try_from(LocalSettings { config, data }: LocalSettings) -> Result<Self> {
+        #[derive(clap::Parser)]
+        struct OnlyEnvironment {
+            #[command(flatten)]
+            settings: Settings,
+        }
+        let matches = OnlyEnvironment::command().try_get_matches_from(["bindery"]);
+        let environment = matches.and_then(|matches| OnlyEnvironment::from_arg_matches(&matches));
+        match environment {
+            Ok(OnlyEnvironment { settings }) => Ok(Self { config, data, ..settings }),
+            Err(fault) => {
+                // clap's text speaks of flags, whose names the variables share; its first paragraph has the fault.
+                let text = fault.to_string();
+                let text = text.trim_start_matches("error: ").lines().next().unwrap_or_default();
+                Err(Error::bad_input(format!(
+                    "a BINDERY_… variable of the environment cannot be used: {text}"
+                )))
+            }
+        }
     }
-    let matches = OnlyEnvironment::command().try_get_matches_from(["bindery"]);
-    matches
-        .and_then(|matches| OnlyEnvironment::from_arg_matches(&matches))
-        .map(|parsed| parsed.settings)
-        .unwrap_or_default()
 }
 
 /// What is in force.
@@ -227,8 +232,11 @@ impl Config {
     ///
     /// # Errors
     /// `BadInput` when the file is missing though named, is not TOML, has unknown names or wrong values.
-    pub fn resolve(settings: impl Into<Settings>) -> Result<Self> {
-        let settings = settings.into();
+    pub fn resolve<S: TryInto<Settings>>(settings: S) -> Result<Self>
+    where
+        Error: From<S::Error>,
+    {
+        let settings = settings.try_into()?;
         let file = file::read_file(settings.config.as_deref())?;
         let data = settings.data.or(file.data);
         let store = settings.store.or(file.store);

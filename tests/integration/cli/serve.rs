@@ -71,4 +71,9 @@ async fn config_shows_what_is_in_force_without_secrets() {
     }
     std::fs::write(place.path("bindery.toml"), "wrokers = 3\n").unwrap();
     place.run(&["config"]).await.check(1, "unknown setting `wrokers`");
+    std::fs::remove_file(place.path("bindery.toml")).unwrap();
+    // A command that has no such flag still says what is wrong with the variable.
+    let mut command = place.command(["kernels", "list"]);
+    command.env("BINDERY_WORKERS", "many");
+    super::Ended::of(command.spawn().unwrap()).await.check(1, "invalid value 'many' for '--workers");
 }
