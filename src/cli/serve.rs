@@ -38,11 +38,22 @@ pub(super) struct ServeArgs {
 }
 
 pub(super) async fn run(args: ServeArgs) -> Result<Exit> {
+    hide_from_notebooks();
     // First of all, so that a request to stop is honoured from the start.
     let signals = Signals::listen()?;
     let service = Service::start(Config::resolve(args.settings)?).await?;
     tell!("bindery listening on {url} (docs: {url}/docs)", url = service.url());
     service.until_stopped(signals).await
+}
+
+/// Notebooks run under the same account, and could read the variables that this process was started with, the
+/// credentials of the template store among them, in `/proc`. Not for root, who can read everything.
+fn hide_from_notebooks() {
+    #[cfg(target_os = "linux")]
+    if let Err(error) = rustix::process::set_dumpable_behavior(rustix::process::DumpableBehavior::NotDumpable)
+    {
+        tracing::warn!(%error, "notebooks may be able to read the variables that the service was started with");
+    }
 }
 
 /// A running service.
