@@ -73,7 +73,7 @@ settings! {
         /// Address to listen on; port 0 takes a free one [default: 127.0.0.1:8002]
         #[arg(value_name = "HOST:PORT")]
         listen: SocketAddr = "BINDERY_LISTEN",
-        /// Address of this service as its clients see it, such as https://bindery.example.org, for links in answers
+        /// Address of this service as its clients see it, such as `https://bindery.example.org`, for links in answers
         /// [default: what the client's request says]
         #[arg(value_name = "URL")]
         public_url: String = "BINDERY_PUBLIC_URL",
