@@ -136,6 +136,7 @@ impl CellRun<'_> {
         // Set once the cell has been told to stop: what it comes to, and when patience ends.
         let mut stopping: Option<(Ending, Instant)> = None;
         let mut stop_seen = false;
+        let mut told_of_unreadable = false;
         loop {
             if idle && let Some(raised) = reply {
                 return stopping.map_or(Ok(raised), |(ending, _)| Err(ending));
@@ -158,6 +159,17 @@ impl CellRun<'_> {
                     Incoming::Iopub(message) => {
                         idle |= record(recording, parents, &message, &request);
                         quiet_until = quiet_until.map(|_| Instant::now() + IOPUB_TIMEOUT);
+                    }
+                    Incoming::Unreadable { is_reply, why } => {
+                        if !told_of_unreadable {
+                            told_of_unreadable = true;
+                            recording.warn(format!("cell {cell}: {why}, which was left out"));
+                        }
+                        // One request is out at a time: this was its reply, and no other will come.
+                        if is_reply {
+                            reply = Some(Some(CellError::new(Some(cell), "UnreadableReply", why)));
+                            quiet_until = Some(Instant::now() + IOPUB_TIMEOUT);
+                        }
                     }
                 },
                 () = sleep_until(quiet_until) => {

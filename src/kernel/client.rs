@@ -55,6 +55,13 @@ pub enum Incoming {
     Iopub(Message),
     /// The answer to a request.
     Shell(Message),
+    /// A message that cannot be read; its content is lost.
+    Unreadable {
+        /// Whether it was the answer to a request, which nothing else will be.
+        is_reply: bool,
+        /// What is wrong with it.
+        why: String,
+    },
     /// The process has ended; how, in words. Nothing follows.
     Died(String),
 }
@@ -120,10 +127,10 @@ impl Kernel {
 
         let (sender, incoming) = mpsc::unbounded_channel();
         let mac = iopub.mac.clone();
-        let iopub =
-            tokio::spawn(read(iopub.socket, mac.clone(), sender.clone(), Incoming::Iopub)).abort_handle();
+        let iopub = tokio::spawn(read(iopub.socket, mac.clone(), sender.clone(), Incoming::Iopub, false))
+            .abort_handle();
         let DealerRecvConnection { socket, .. } = shell_receive;
-        let shell_reader = tokio::spawn(read(socket, mac, sender, Incoming::Shell)).abort_handle();
+        let shell_reader = tokio::spawn(read(socket, mac, sender, Incoming::Shell, true)).abort_handle();
         let mut kernel = Self {
             child,
             shell: Shell(shell),
@@ -241,7 +248,7 @@ impl Kernel {
                     Ok(Incoming::Shell(message)) if message.msg_type == "kernel_info_reply" => {
                         info = Some(message.content);
                     }
-                    Ok(Incoming::Shell(_)) => {}
+                    Ok(Incoming::Shell(_) | Incoming::Unreadable { .. }) => {}
                     Ok(Incoming::Iopub(_)) => heard = true,
                     Ok(Incoming::Died(_)) => return Err(()),
                     Err(_) => break,
@@ -265,6 +272,7 @@ async fn read<S: SocketRecv>(
     mac: Option<ring::hmac::Key>,
     sender: mpsc::UnboundedSender<Incoming>,
     wrap: fn(Message) -> Incoming,
+    is_reply: bool,
 ) {
     loop {
         let message = match socket.recv().await {
@@ -278,15 +286,15 @@ async fn read<S: SocketRecv>(
                 return;
             }
         };
-        match message {
-            Ok(message) => {
-                if sender.send(wrap(message)).is_err() {
-                    return;
-                }
-            }
+        let incoming = match message {
+            Ok(message) => wrap(message),
             Err(error) => {
-                tracing::warn!(%error, cause = error.cause(), "a message of the kernel was left out")
+                tracing::warn!(%error, cause = error.cause(), "a message of the kernel was left out");
+                Incoming::Unreadable { is_reply, why: error.message().to_owned() }
             }
+        };
+        if sender.send(incoming).is_err() {
+            return;
         }
     }
 }

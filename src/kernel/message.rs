@@ -3,6 +3,8 @@
 //! The content stays plain JSON: outputs go into the notebook with every mime type and field that the
 //! kernel sent, in its order, which a typed form would not keep.
 
+use std::borrow::Cow;
+
 use bytes::Bytes;
 use jupyter_zmq_client::connection::RawMessage;
 use serde::Deserialize;
@@ -61,8 +63,27 @@ impl Message {
     }
 }
 
+/// Python writes text that holds bytes of another encoding (a file's name, say) as those bytes, which is no
+/// UTF-8. `jupyter_client` reads them as U+FFFD, and so does this.
 fn decode_part<T: serde::de::DeserializeOwned>(name: &str, bytes: &[u8]) -> Result<T> {
-    serde_json::from_slice(bytes).map_err(|error| {
+    let decoded = match String::from_utf8_lossy(bytes) {
+        Cow::Borrowed(text) => serde_json::from_str(text),
+        Cow::Owned(text) => serde_json::from_str(&text),
+    };
+    decoded.map_err(|error| {
         Error::kernel(format!("the kernel sent a message with a broken {name}")).with_source(error)
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn bytes_that_are_no_utf8_are_replaced_and_lose_no_output() {
+        let content: Map<String, Value> =
+            decode_part("content", b"{\"name\":\"stdout\",\"text\":\"caf\xe9\\n\"}").unwrap();
+        assert_eq!(content["text"], "caf\u{fffd}\n");
+        assert!(decode_part::<Map<String, Value>>("content", b"{\"name\":").is_err());
+    }
 }

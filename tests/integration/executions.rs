@@ -138,6 +138,22 @@ async fn tags_decide_what_runs_and_what_may_fail() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn text_that_is_no_unicode_is_recorded_and_hangs_nothing() {
+    let bindery = TestEngine::start().await;
+    let cells = ["print('caf\\udce9')", "raise ValueError('caf\\udce9')"];
+    let execution = bindery.run("a.ipynb", &cells).await;
+    assert_eq!(execution.error.unwrap().evalue, "caf\u{fffd}");
+    assert_eq!(outputs(&bindery, "a.ipynb", 1)[0]["text"], json!(["caf\u{fffd}\n"]));
+
+    // Deeper than what JSON's reader takes: the output is lost, and that is said.
+    let deep = "from IPython.display import display\nd = {}\nfor _ in range(200): d = {'a': d}\ndisplay({'application/json': d}, raw=True)";
+    let execution = bindery.run("deep.ipynb", &[deep]).await;
+    assert_eq!(execution.status, ExecutionStatus::Success);
+    assert!(execution.warnings[0].contains("left out"), "{:?}", execution.warnings);
+    bindery.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_kernels_death_is_seen_at_once_and_loses_nothing() {
     let bindery = TestEngine::start().await;
     let started = "import time; print(time.time(), flush=True)";
