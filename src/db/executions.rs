@@ -7,7 +7,7 @@ use jiff::Timestamp;
 use sqlx::Row;
 use sqlx::sqlite::SqliteRow;
 
-use super::{Database, from_json, lost, micros, timestamp, to_json};
+use super::{Database, from_json, lost, micros, returned, timestamp, to_json};
 use crate::error::{Error, Result};
 use crate::execution::{
     CellError, Execution, ExecutionId, ExecutionRequest, ExecutionStatus, MlflowLink, Progress,
@@ -70,10 +70,12 @@ impl Database {
         .bind(&request.username)
         .bind(to_json(request)?)
         .bind(micros(now))
-        .fetch_one(&self.pool)
+        .fetch_all(&self.pool)
         .await;
         match inserted {
-            Ok(id) => Ok(ExecutionId(id)),
+            Ok(ids) => returned(ids)
+                .map(ExecutionId)
+                .ok_or_else(|| Error::internal("the database gave an execution no id")),
             Err(sqlx::Error::Database(error)) if error.is_unique_violation() => {
                 let other: Option<i64> = sqlx::query_scalar(
                     "SELECT id FROM executions WHERE output_path = $1 AND status IN ('pending', 'running')",
@@ -102,7 +104,7 @@ impl Database {
         lease: Duration,
         now: Timestamp,
     ) -> Result<Option<Lease>> {
-        let row = sqlx::query(
+        let rows = sqlx::query(
             "UPDATE executions SET status = 'running', lease_owner = $1, lease_expires_at = $2, \
              start_time = $3, attempts = attempts + 1, cells_done = 0, code_cells_done = 0, current_cell = NULL \
              WHERE id = (SELECT id FROM executions WHERE status = 'pending' ORDER BY id LIMIT 1) \
@@ -111,17 +113,18 @@ impl Database {
         .bind(owner)
         .bind(expiry(now, lease))
         .bind(micros(now))
-        .fetch_optional(&self.pool)
+        .fetch_all(&self.pool)
         .await
         .map_err(lost)?;
-        row.map(|row| {
-            Ok(Lease {
-                id: ExecutionId(get(&row, "id")?),
-                owner: owner.into(),
-                attempt: get(&row, "attempts")?,
+        returned(rows)
+            .map(|row| {
+                Ok(Lease {
+                    id: ExecutionId(get(&row, "id")?),
+                    owner: owner.into(),
+                    attempt: get(&row, "attempts")?,
+                })
             })
-        })
-        .transpose()
+            .transpose()
     }
 
     /// Takes a running execution whose lease has run out, so that its remains can be settled; or none.
@@ -139,7 +142,7 @@ impl Database {
         lease: Duration,
         now: Timestamp,
     ) -> Result<Option<Lease>> {
-        let row = sqlx::query(
+        let rows = sqlx::query(
             "UPDATE executions SET lease_owner = $1, lease_expires_at = $2 \
              WHERE id = (SELECT id FROM executions WHERE status = 'running' \
              AND lease_expires_at < CASE lease_owner WHEN $3 THEN $4 ELSE $5 END LIMIT 1) \
@@ -150,17 +153,18 @@ impl Database {
         .bind(worker)
         .bind(micros(now) - i64::try_from(OWN_PATIENCE.as_micros()).unwrap_or(i64::MAX))
         .bind(micros(now))
-        .fetch_optional(&self.pool)
+        .fetch_all(&self.pool)
         .await
         .map_err(lost)?;
-        row.map(|row| {
-            Ok(Lease {
-                id: ExecutionId(get(&row, "id")?),
-                owner: settler.into(),
-                attempt: get(&row, "attempts")?,
+        returned(rows)
+            .map(|row| {
+                Ok(Lease {
+                    id: ExecutionId(get(&row, "id")?),
+                    owner: settler.into(),
+                    attempt: get(&row, "attempts")?,
+                })
             })
-        })
-        .transpose()
+            .transpose()
     }
 
     /// Prolongs a lease; says whether it is still held, and if so whether a cancel was asked for.
@@ -168,7 +172,7 @@ impl Database {
     /// # Errors
     /// `Unavailable` when the database cannot be used.
     pub async fn renew_lease(&self, lease: &Lease, by: Duration, now: Timestamp) -> Result<Option<bool>> {
-        let cancel: Option<i64> = sqlx::query_scalar(
+        let cancel: Vec<i64> = sqlx::query_scalar(
             "UPDATE executions SET lease_expires_at = $1 \
              WHERE id = $2 AND status = 'running' AND lease_owner = $3 AND attempts = $4 RETURNING cancel_requested",
         )
@@ -176,10 +180,10 @@ impl Database {
         .bind(lease.id.0)
         .bind(&lease.owner)
         .bind(lease.attempt)
-        .fetch_optional(&self.pool)
+        .fetch_all(&self.pool)
         .await
         .map_err(lost)?;
-        Ok(cancel.map(|cancel| cancel != 0))
+        Ok(returned(cancel).map(|cancel| cancel != 0))
     }
 
     /// Records how far a run has come and on which kernel; false when the lease is lost.
@@ -254,7 +258,7 @@ impl Database {
     /// # Errors
     /// `NotFound`; `Conflict` when it has ended already.
     pub async fn cancel_execution(&self, id: ExecutionId, now: Timestamp) -> Result<ExecutionStatus> {
-        let status: Option<String> = sqlx::query_scalar(
+        let status: Vec<String> = sqlx::query_scalar(
             "UPDATE executions SET cancel_requested = 1, \
              end_time = CASE status WHEN 'pending' THEN $1 ELSE end_time END, \
              status = CASE status WHEN 'pending' THEN 'cancelled' ELSE status END \
@@ -262,10 +266,10 @@ impl Database {
         )
         .bind(micros(now))
         .bind(id.0)
-        .fetch_optional(&self.pool)
+        .fetch_all(&self.pool)
         .await
         .map_err(lost)?;
-        match status {
+        match returned(status) {
             Some(status) => status.parse(),
             None => {
                 let execution = self.execution(id).await?;

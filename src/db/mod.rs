@@ -112,6 +112,14 @@ fn lost(error: sqlx::Error) -> Error {
     unavailable("the database cannot be used now", error)
 }
 
+/// The one row that a statement with `RETURNING` gave back, if any.
+///
+/// Such a statement is run with `fetch_all`: `fetch_one` and `fetch_optional` let go of it at its first row, before
+/// it has committed, and a commit that then fails (disk full) goes unheard.
+fn returned<T>(rows: Vec<T>) -> Option<T> {
+    rows.into_iter().next()
+}
+
 fn micros(time: Timestamp) -> i64 {
     time.as_microsecond()
 }

@@ -5,7 +5,7 @@ use serde_json::{Map, Value};
 use sqlx::Row;
 use sqlx::sqlite::SqliteRow;
 
-use super::{Database, from_json, lost, micros, timestamp, to_json};
+use super::{Database, from_json, lost, micros, returned, timestamp, to_json};
 use crate::error::{Error, Result};
 
 /// A notebook to be recorded.
@@ -59,7 +59,7 @@ impl Database {
     /// # Errors
     /// `Unavailable` when the database cannot be used.
     pub async fn upsert_notebook(&self, notebook: &NewNotebook, now: Timestamp) -> Result<NotebookRecord> {
-        let row = sqlx::query(
+        let rows = sqlx::query(
             "INSERT INTO notebooks (path, title, description, username, template_name, parameters, tags, created_at, updated_at) \
              VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $8) \
              ON CONFLICT (path) DO UPDATE SET title = excluded.title, description = excluded.description, \
@@ -74,9 +74,10 @@ impl Database {
         .bind(to_json(&notebook.parameters)?)
         .bind(to_json(&notebook.tags)?)
         .bind(micros(now))
-        .fetch_one(&self.pool)
+        .fetch_all(&self.pool)
         .await
         .map_err(lost)?;
+        let row = returned(rows).ok_or_else(|| Error::internal("the database gave a notebook no id"))?;
         read(&row)
     }
 
@@ -136,7 +137,7 @@ impl Database {
         change: &NotebookChange,
         now: Timestamp,
     ) -> Result<NotebookRecord> {
-        let row = sqlx::query(
+        let rows = sqlx::query(
             "UPDATE notebooks SET title = coalesce($1, title), description = coalesce($2, description), \
              username = coalesce($3, username), tags = coalesce($4, tags), updated_at = $5 WHERE id = $6 RETURNING *",
         )
@@ -146,9 +147,9 @@ impl Database {
         .bind(change.tags.as_ref().map(to_json).transpose()?)
         .bind(micros(now))
         .bind(id)
-        .fetch_optional(&self.pool)
+        .fetch_all(&self.pool)
         .await;
-        row.map_err(lost)?.map(|row| read(&row)).transpose()?.ok_or_else(|| absent(id))
+        returned(rows.map_err(lost)?).map(|row| read(&row)).transpose()?.ok_or_else(|| absent(id))
     }
 
     /// Forgets a notebook's record; the file stays.

@@ -119,3 +119,25 @@ async fn many_processes_may_open_a_fresh_file_at_once() {
     let opened = futures::future::join_all((0..8).map(|_| database(&folder))).await;
     assert_eq!(opened.len(), 8);
 }
+
+/// A full disk is found out when a statement commits, as a deferred foreign key is.
+#[tokio::test]
+async fn no_id_is_given_for_what_could_not_be_committed() {
+    let folder = tempfile::tempdir().unwrap();
+    let database = database(&folder).await;
+    let now = Timestamp::now();
+    let pending = database.insert_execution(&request("a.ipynb"), now).await.unwrap();
+    let url = format!("sqlite:{}", folder.path().join("b.db").display());
+    let pool = sqlx::SqlitePool::connect(&url).await.unwrap();
+    let faults = "CREATE TABLE parent (id INTEGER PRIMARY KEY); \
+                  CREATE TABLE child (id INTEGER REFERENCES parent (id) DEFERRABLE INITIALLY DEFERRED); \
+                  CREATE TRIGGER inserted AFTER INSERT ON executions BEGIN INSERT INTO child VALUES (1); END; \
+                  CREATE TRIGGER updated AFTER UPDATE ON executions BEGIN INSERT INTO child VALUES (1); END;";
+    sqlx::raw_sql(faults).execute(&pool).await.unwrap();
+
+    let refused = database.insert_execution(&request("b.ipynb"), now).await.unwrap_err();
+    assert_eq!(refused.kind(), ErrorKind::Unavailable);
+    assert!(database.claim_execution("worker", LEASE, now).await.is_err());
+    assert!(database.cancel_execution(pending, now).await.is_err());
+    assert_eq!(database.execution(pending).await.unwrap().status, ExecutionStatus::Pending);
+}
