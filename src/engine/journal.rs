@@ -100,9 +100,9 @@ impl Journal {
     }
 }
 
-/// What the journal of an execution tells: the notebook, and how its file looked when it was last saved. `None`
-/// when the run had not begun.
-pub(super) fn replay(folder: &Path, id: ExecutionId) -> Result<Option<(Recorder, FileState)>> {
+/// What the journal of an execution tells: the notebook, and how its file looked when it was last saved, if it ever
+/// was. `None` when the run had not begun.
+pub(super) fn replay(folder: &Path, id: ExecutionId) -> Result<Option<(Recorder, Option<FileState>)>> {
     let failed = |error: std::io::Error| {
         Error::unavailable(format!("the journal of execution {id} cannot be read")).with_source(error)
     };
@@ -116,7 +116,7 @@ pub(super) fn replay(folder: &Path, id: ExecutionId) -> Result<Option<(Recorder,
     // A crash while the first line was written: nothing has run yet.
     let Ok(Head { start_time, notebook }) = serde_json::from_slice(&head) else { return Ok(None) };
     let mut recorder = Recorder::resume(Notebook::from_value(notebook)?, &start_time);
-    let mut saved = None;
+    let (mut begun, mut saved) = (false, None);
     for line in lines {
         match serde_json::from_slice(&line.map_err(failed)?) {
             Ok(Line::Event(event)) => recorder.apply(event),
@@ -124,8 +124,9 @@ pub(super) fn replay(folder: &Path, id: ExecutionId) -> Result<Option<(Recorder,
             // The last line may have been cut by the crash; nothing can follow it.
             Err(_) => break,
         }
+        begun = true;
     }
-    Ok(saved.map(|saved| (recorder, saved)))
+    Ok(begun.then_some((recorder, saved)))
 }
 
 /// Removes the journal of an execution that has been settled.
@@ -167,9 +168,11 @@ mod tests {
             replay(folder.path(), id).unwrap().is_none(),
             "nothing has been saved yet: the run has not begun"
         );
+        journal.append(&Event::CellStarted { cell: 0, time: T0.into() }).unwrap();
+        // The disk of the notebooks may have been full from the start.
+        assert!(replay(folder.path(), id).unwrap().unwrap().1.is_none(), "it has begun, and was never saved");
         let states = [1, 2].map(|size| FileState { inode: 7, modified: (1, 2), size });
         states.iter().for_each(|state| journal.append_saved(state).unwrap());
-        journal.append(&Event::CellStarted { cell: 0, time: T0.into() }).unwrap();
         journal.append(&stream("kept\n")).unwrap();
         journal.append(&stream("cut")).unwrap();
         let file = path(folder.path(), id);
@@ -177,7 +180,7 @@ mod tests {
         std::fs::write(&file, &bytes[..bytes.len() - 10]).unwrap();
 
         let (recorder, saved) = replay(folder.path(), id).unwrap().unwrap();
-        assert_eq!(saved, states[1]);
+        assert_eq!(saved, Some(states[1]));
         let notebook = recorder.finish(RunEnd::Failed, T0);
         assert_eq!(notebook.cells()[0].outputs()[0]["text"], json!(["kept\n"]));
         discard(folder.path(), id);

@@ -225,9 +225,9 @@ impl OutputFile {
         Self { path, relative, written: None, moved: false, id }
     }
 
-    /// The same file taken up again: it looked like `written` when the run last wrote it.
-    pub(super) fn resumed(self, written: FileState) -> Self {
-        Self { written: Some(written), ..self }
+    /// The same file taken up again: it looked like `written` when the run last wrote it, if it ever did.
+    pub(super) fn resumed(self, written: Option<FileState>) -> Self {
+        Self { written, ..self }
     }
 
     /// Where the notebook is when it had to go elsewhere than asked for.
