@@ -39,7 +39,8 @@ enum LineRef<'a> {
 pub(super) struct Journal {
     path: PathBuf,
     file: File,
-    line: Vec<u8>,
+    /// What could not be written yet, first what is left of a line; empty as a rule.
+    pending: Vec<u8>,
 }
 
 #[derive(Deserialize)]
@@ -64,17 +65,19 @@ impl Journal {
     ) -> Result<Self> {
         let path = path(folder, id);
         let create = || {
-            let mut journal = Self { file: File::create(&path)?, path: path.clone(), line: Vec::new() };
+            let mut journal = Self { file: File::create(&path)?, path: path.clone(), pending: Vec::new() };
             journal.write(&HeadRef { start_time, notebook })?;
             Ok(journal)
         };
         create().map_err(|error: std::io::Error| {
+            discard(folder, id);
             Error::unavailable(format!("the journal of execution {id} cannot be written ({})", error.kind()))
                 .with_source(error)
         })
     }
 
-    /// Appends one event. Once this returns, a crash of this process loses it no more.
+    /// Appends one event. Once this returns, a crash of this process loses it no more. What cannot be written now
+    /// (disk full) is kept and written before what is appended next.
     pub(super) fn append(&mut self, event: &Event) -> std::io::Result<()> {
         self.write(event)
     }
@@ -92,11 +95,27 @@ impl Journal {
     }
 
     fn write<T: Serialize>(&mut self, value: &T) -> std::io::Result<()> {
-        self.line.clear();
-        serde_json::to_writer(&mut self.line, value)?;
-        self.line.push(b'\n');
-        // One call, so that a crash cuts a line only when the system cuts the call.
-        self.file.write_all(&self.line)
+        let line = self.pending.len();
+        if let Err(error) = serde_json::to_writer(&mut self.pending, value) {
+            self.pending.truncate(line);
+            return Err(error.into());
+        }
+        self.pending.push(b'\n');
+        // One call as a rule, so that a crash cuts a line only when the system cuts the call.
+        let mut written = 0;
+        let done = loop {
+            match self.file.write(&self.pending[written..]) {
+                Ok(0) => break Err(std::io::ErrorKind::WriteZero.into()),
+                Ok(length) => written += length,
+                Err(error) if error.kind() == std::io::ErrorKind::Interrupted => {}
+                Err(error) => break Err(error),
+            }
+            if written == self.pending.len() {
+                break Ok(());
+            }
+        };
+        self.pending.drain(..written);
+        done
     }
 }
 
@@ -185,5 +204,24 @@ mod tests {
         assert_eq!(notebook.cells()[0].outputs()[0]["text"], json!(["kept\n"]));
         discard(folder.path(), id);
         assert!(replay(folder.path(), id).unwrap().is_none());
+    }
+
+    #[test]
+    fn what_a_full_disk_refused_is_written_once_there_is_room() {
+        let folder = tempfile::tempdir().unwrap();
+        let notebook = json!({
+            "cells": [{"cell_type": "code", "execution_count": null, "metadata": {}, "outputs": [], "source": "x"}],
+            "metadata": {}, "nbformat": 4, "nbformat_minor": 4
+        });
+        let recorder = Recorder::start(Notebook::from_value(notebook).unwrap(), T0);
+        let id = ExecutionId(7);
+        let mut journal = Journal::create(folder.path(), id, T0, recorder.notebook()).unwrap();
+        let disk = std::mem::replace(&mut journal.file, File::create("/dev/full").unwrap());
+        assert!(journal.append(&stream("a")).is_err());
+        assert!(journal.append(&stream("b")).is_err());
+        journal.file = disk;
+        journal.append(&stream("c")).unwrap();
+        let (recorder, _) = replay(folder.path(), id).unwrap().unwrap();
+        assert_eq!(recorder.finish(RunEnd::Failed, T0).cells()[0].outputs()[0]["text"], json!(["abc"]));
     }
 }

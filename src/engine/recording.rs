@@ -37,6 +37,7 @@ pub struct RunProgress {
 pub(super) struct Recording {
     recorder: Recorder,
     journal: Option<Journal>,
+    journal_has_failed: bool,
     output: Option<OutputFile>,
     progress: watch::Sender<RunProgress>,
     warnings: Vec<String>,
@@ -56,6 +57,7 @@ impl Recording {
         Self {
             recorder,
             journal,
+            journal_has_failed: false,
             output,
             progress,
             warnings: Vec::new(),
@@ -83,13 +85,16 @@ impl Recording {
         self.unsaved = true;
     }
 
+    /// Says so once; the journal keeps what it could not write and tries again with the next event.
     fn journal_failed(&mut self, error: &std::io::Error) {
+        if std::mem::replace(&mut self.journal_has_failed, true) {
+            return;
+        }
         tracing::error!(%error, "the journal cannot be written: a crash would now lose outputs");
         self.warn(format!(
             "the journal could not be written ({}); the notebook is complete all the same",
             error.kind()
         ));
-        self.journal = None;
     }
 
     pub(super) fn cell_started(&mut self, cell: usize) {
