@@ -1,6 +1,7 @@
 //! Notebook files: read within a limit, replaced atomically.
 
 use std::io::{Read, Write};
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 
 use crate::error::{Error, Result};
@@ -16,7 +17,9 @@ pub fn read(path: &Path, shown: &str, limit: u64) -> Result<Vec<u8>> {
         }
         kind => Error::unavailable(format!("`{shown}` cannot be read ({kind})")).with_source(error),
     };
-    let file = std::fs::File::open(path).map_err(failed)?;
+    // Without waiting: a named pipe would have the open wait for somebody who writes.
+    let nonblocking = rustix::fs::OFlags::NONBLOCK.bits().cast_signed();
+    let file = std::fs::OpenOptions::new().read(true).custom_flags(nonblocking).open(path).map_err(failed)?;
     let metadata = file.metadata().map_err(failed)?;
     if !metadata.is_file() {
         return Err(Error::bad_input(format!("`{shown}` is not a file")));
@@ -103,5 +106,13 @@ mod tests {
         assert_eq!(error.kind(), ErrorKind::TooLarge);
         assert!(!error.to_string().contains(folder.path().to_str().unwrap()));
         assert_eq!(read(folder.path(), "d", 10).unwrap_err().kind(), ErrorKind::BadInput);
+    }
+
+    #[test]
+    fn a_named_pipe_is_no_file_and_is_not_waited_for() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("x.ipynb");
+        assert!(std::process::Command::new("mkfifo").arg(&path).status().unwrap().success());
+        assert_eq!(read(&path, "x.ipynb", 10).unwrap_err().kind(), ErrorKind::BadInput);
     }
 }
