@@ -90,6 +90,12 @@ impl NotebooksRoot {
         }
         let relative: Vec<_> = parts.iter().filter_map(|part| part.to_str()).collect();
         let absolute = self.follow(&parts).map_err(|outside| match outside {
+            Some(error) if error.kind() == std::io::ErrorKind::InvalidFilename => {
+                refuse("holds a name that is too long")
+            }
+            Some(error) if error.raw_os_error() == Some(rustix::io::Errno::LOOP.raw_os_error()) => {
+                refuse("holds a link that leads to itself")
+            }
             Some(error) => Error::unavailable("the notebooks root cannot be read").with_source(error),
             None => refuse("leads out of the notebooks root through a link"),
         })?;
@@ -170,6 +176,7 @@ mod tests {
         std::os::unix::fs::symlink(outside.join("new.ipynb"), root.path().join("dangling.ipynb")).unwrap();
         std::fs::create_dir(root.path().join("inside")).unwrap();
         std::os::unix::fs::symlink(root.path().join("inside"), root.path().join("fine")).unwrap();
+        std::os::unix::fs::symlink("loop", root.path().join("loop")).unwrap();
         for path in [
             "../x.ipynb",
             "a/../../x.ipynb",
@@ -187,6 +194,8 @@ mod tests {
             "a/.ipynb",
             "",
             "a.txt",
+            &format!("{}.ipynb", "long".repeat(70)),
+            "loop/x.ipynb",
         ] {
             let error = root.notebook("notebook_path", path).unwrap_err();
             assert_eq!(error.kind(), crate::ErrorKind::BadInput, "{path:?}");
