@@ -24,13 +24,26 @@ pub enum Transport {
     Tcp,
 }
 
-/// A private folder for the connection file and sockets. A socket's path must stay below 108 bytes.
+/// A private folder for the connection file and sockets.
 pub(super) fn runtime_folder() -> Result<TempDir> {
-    let base = std::env::var_os("XDG_RUNTIME_DIR").map(PathBuf::from).filter(|folder| folder.is_dir());
-    let base = base.unwrap_or_else(std::env::temp_dir);
-    let base = if base.as_os_str().len() > 70 { PathBuf::from("/tmp") } else { base };
-    tempfile::Builder::new().prefix("bindery-").tempdir_in(base).map_err(|error| {
-        Error::unavailable("no folder for the kernel's sockets can be made").with_source(error)
+    let own = std::env::var_os("XDG_RUNTIME_DIR").map(PathBuf::from);
+    runtime_folder_in(own.into_iter().chain([std::env::temp_dir(), PathBuf::from("/tmp")]))
+}
+
+/// In the first place where one can be made: `XDG_RUNTIME_DIR` may be another user's, after `su`. A socket's path
+/// must stay below 108 bytes.
+fn runtime_folder_in(places: impl IntoIterator<Item = PathBuf>) -> Result<TempDir> {
+    let mut refused = None;
+    for place in places.into_iter().filter(|place| place.is_absolute() && place.as_os_str().len() <= 70) {
+        match tempfile::Builder::new().prefix("bindery-").tempdir_in(place) {
+            Ok(folder) => return Ok(folder),
+            Err(error) => refused = Some(error),
+        }
+    }
+    let error = Error::unavailable("no folder for the kernel's sockets can be made");
+    Err(match refused {
+        Some(refused) => error.with_source(refused),
+        None => error,
     })
 }
 
@@ -103,4 +116,20 @@ pub(super) async fn connect(info: &ConnectionInfo, folder: &Path) -> Result<Conn
     connections
         .await
         .map_err(|error| Error::kernel("the kernel's sockets cannot be connected to").with_source(error))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_place_that_cannot_be_used_for_sockets_is_passed_over() {
+        let (good, long) =
+            (tempfile::tempdir_in("/tmp").unwrap(), PathBuf::from(format!("/{}", "x".repeat(90))));
+        // Nobody can make a folder there.
+        let places = [long, PathBuf::from("relative"), PathBuf::from("/proc"), good.path().to_owned()];
+        let folder = runtime_folder_in(places).unwrap();
+        assert!(folder.path().starts_with(good.path()));
+        assert!(runtime_folder_in([PathBuf::from("/proc")]).is_err());
+    }
 }
