@@ -10,6 +10,7 @@ use rustix::process::{Pid, Signal, kill_process_group};
 use tokio::io::{AsyncBufReadExt, AsyncRead, BufReader};
 use tokio::process::{Child, Command};
 use tokio::sync::{oneshot, watch};
+use tokio::task::AbortHandle;
 
 use super::launch::LaunchCommand;
 use crate::error::{Error, Result};
@@ -23,6 +24,7 @@ pub(super) struct KernelChild {
     group: Pid,
     exit: watch::Receiver<Option<ExitStatus>>,
     tail: Arc<Mutex<VecDeque<String>>>,
+    tail_readers: Vec<AbortHandle>,
 }
 
 impl KernelChild {
@@ -60,14 +62,14 @@ impl KernelChild {
             .and_then(|id| Pid::from_raw(id.cast_signed()))
             .ok_or_else(|| Error::kernel("the kernel's process ended as it was started"))?;
         let tail = Arc::new(Mutex::new(VecDeque::new()));
-        keep_tail(child.stdout.take(), &tail);
-        keep_tail(child.stderr.take(), &tail);
+        let tail_readers = [keep_tail(child.stdout.take(), &tail), keep_tail(child.stderr.take(), &tail)];
+        let tail_readers = tail_readers.into_iter().flatten().collect();
         let (exited, exit) = watch::channel(None);
         tokio::spawn(async move {
             let status = child.wait().await.unwrap_or_else(|_| ExitStatus::from_raw(0));
             let _ = exited.send(Some(status));
         });
-        Ok(Self { group, exit, tail })
+        Ok(Self { group, exit, tail, tail_readers })
     }
 
     /// A receiver that turns to the exit status when the process has ended.
@@ -102,6 +104,8 @@ impl KernelChild {
 impl Drop for KernelChild {
     fn drop(&mut self) {
         self.kill();
+        // What escaped the group may hold the pipes open for as long as it likes.
+        self.tail_readers.iter().for_each(AbortHandle::abort);
     }
 }
 
@@ -168,10 +172,13 @@ async fn spawn_from_lasting_thread(mut command: Command) -> std::io::Result<Chil
     spawned.await.map_err(|_| gone(()))?
 }
 
-fn keep_tail(stream: Option<impl AsyncRead + Unpin + Send + 'static>, tail: &Arc<Mutex<VecDeque<String>>>) {
-    let Some(stream) = stream else { return };
+fn keep_tail(
+    stream: Option<impl AsyncRead + Unpin + Send + 'static>,
+    tail: &Arc<Mutex<VecDeque<String>>>,
+) -> Option<AbortHandle> {
+    let stream = stream?;
     let tail = Arc::clone(tail);
-    tokio::spawn(async move {
+    let reading = tokio::spawn(async move {
         let mut reader = BufReader::new(stream);
         let mut line = Vec::new();
         loop {
@@ -194,4 +201,29 @@ fn keep_tail(stream: Option<impl AsyncRead + Unpin + Send + 'static>, tail: &Arc
             tail.push_back(text);
         }
     });
+    Some(reading.abort_handle())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_process_that_escapes_with_the_pipes_holds_no_task_of_ours() {
+        let launch = LaunchCommand {
+            program: "sh".into(),
+            args: ["-c", "setsid sleep 20 & exit 0"].map(Into::into).into(),
+            env: Vec::new(),
+            env_remove: Vec::new(),
+        };
+        let child = KernelChild::spawn(&launch, std::path::Path::new("/"), &[]).await.unwrap();
+        assert!(child.ends_within(Duration::from_secs(5)).await);
+        drop(child);
+        let metrics = tokio::runtime::Handle::current().metrics();
+        let until = tokio::time::Instant::now() + Duration::from_secs(5);
+        while metrics.num_alive_tasks() > 0 {
+            assert!(tokio::time::Instant::now() < until, "a pipe is still read");
+            tokio::task::yield_now().await;
+        }
+    }
 }
