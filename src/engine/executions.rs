@@ -157,9 +157,11 @@ impl Engine {
             let look = until.map_or(look, |until| look.min(until));
             loop {
                 match tokio::time::timeout_at(look, milestones.recv()).await {
-                    Ok(Ok((whose, milestone))) if whose == id && wanted.contains(&milestone) => {
+                    Ok(Ok((whose, Milestone::FirstCodeCell))) if whose == id && first_cell_is_enough => {
                         return self.execution(id).await;
                     }
+                    // A worker that had to give an execution up says so, too: what the record says counts.
+                    Ok(Ok((whose, Milestone::Ended))) if whose == id => break,
                     Ok(Ok(_)) => {}
                     Ok(Err(broadcast::error::RecvError::Lagged(_))) => break,
                     Ok(Err(broadcast::error::RecvError::Closed)) | Err(_) => break,

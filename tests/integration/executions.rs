@@ -154,6 +154,25 @@ async fn text_that_is_no_unicode_is_recorded_and_hangs_nothing() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn who_waits_for_the_end_is_not_answered_when_a_worker_gives_up() {
+    let bindery = TestEngine::start().await;
+    let id = bindery.submit("a.ipynb", &["import time; time.sleep(300)"]).await;
+    let engine = bindery.engine.clone();
+    let waiting = tokio::spawn(async move { engine.wait_for_end(id).await });
+    until("the kernel runs", async || (!processes_of(id, bindery.root()).is_empty()).then_some(())).await;
+    let pool = sqlx::SqlitePool::connect(&bindery.engine.config().database_url).await.unwrap();
+    let change = async |sql: &'static str| sqlx::query(sql).execute(&pool).await.unwrap();
+    // Another service takes the execution over, and ends it later.
+    change("UPDATE executions SET lease_owner = 'other', lease_expires_at = lease_expires_at + 60000000")
+        .await;
+    until("the kernel is gone", async || processes_of(id, bindery.root()).is_empty().then_some(())).await;
+    change("UPDATE executions SET status = 'failed', end_time = start_time").await;
+    assert_eq!(waiting.await.unwrap().unwrap().status, ExecutionStatus::Failed);
+    assert_eq!(std::fs::read_dir(bindery.root()).unwrap().count(), 1, "nothing more is written");
+    bindery.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_kernels_death_is_seen_at_once_and_loses_nothing() {
     let bindery = TestEngine::start().await;
     let started = "import time; print(time.time(), flush=True)";
