@@ -183,8 +183,7 @@ impl CellRun<'_> {
                     stopping = Some((Ending::Failed(error), Instant::now() + INTERRUPT_GRACE));
                 }
                 () = sleep_until(run_limit.map(|(at, _)| at)), if !is_stopping => {
-                    let seconds = run_limit.map_or(0.0, |(_, timeout)| timeout.as_secs_f64());
-                    let error = CellError::new(Some(cell), "ExecutionTimeoutError", format!("the run took longer than {seconds} s"));
+                    let error = run_timeout_error(Some(cell), run_limit.map_or(Duration::ZERO, |(_, timeout)| timeout));
                     kernel.interrupt().await;
                     stopping = Some((Ending::Failed(error), Instant::now() + INTERRUPT_GRACE));
                 }
@@ -209,11 +208,17 @@ impl CellRun<'_> {
     }
 }
 
-async fn sleep_until(at: Option<Instant>) {
+pub(super) async fn sleep_until(at: Option<Instant>) {
     match at {
         Some(at) => tokio::time::sleep_until(at).await,
         None => std::future::pending().await,
     }
+}
+
+/// The whole run took longer than it may.
+pub(super) fn run_timeout_error(cell: Option<usize>, limit: Duration) -> CellError {
+    let text = format!("the run took longer than {} s", limit.as_secs_f64());
+    CellError::new(cell, "ExecutionTimeoutError", text)
 }
 
 async fn stopped(stop: &mut watch::Receiver<Option<Stop>>) -> Stop {

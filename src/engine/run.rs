@@ -8,7 +8,7 @@ use jiff::Timestamp;
 use tokio::sync::watch;
 use tokio::time::Instant;
 
-use super::cells::{Ending, Stop, run_cells};
+use super::cells::{Ending, Stop, run_cells, run_timeout_error, sleep_until};
 use super::executions::{find_kernel, inject_options};
 use super::journal::Journal;
 use super::paths::RootedPath;
@@ -215,6 +215,10 @@ impl Engine {
         let mut stop_early = stop.clone();
         let kernel = tokio::select! {
             kernel = starting => kernel,
+            () = sleep_until(limits.timeout.map(|timeout| started + timeout)) => {
+                let error = run_timeout_error(None, limits.timeout.unwrap_or_default());
+                return (None, Ending::Failed(error));
+            }
             Ok(why) = async { stop_early.wait_for(Option::is_some).await.map(|why| *why) } => {
                 return (None, Ending::Stopped(why.unwrap_or(Stop::Cancelled), 0));
             }

@@ -173,6 +173,24 @@ async fn who_waits_for_the_end_is_not_answered_when_a_worker_gives_up() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn the_runs_own_timeout_counts_while_the_kernel_starts() {
+    let bindery = TestEngine::start().await;
+    let kernels = bindery.engine.config().data_dir.join("kernels");
+    std::fs::remove_file(&kernels).unwrap();
+    std::fs::create_dir_all(kernels.join("python3")).unwrap();
+    let never_answers = json!({"argv": ["sleep", "300"], "display_name": "Mute", "language": "python"});
+    std::fs::write(kernels.join("python3/kernel.json"), never_answers.to_string()).unwrap();
+    bindery.put("a.ipynb", &code_notebook(&["1"]));
+    let submit = SubmitExecution { timeout: Some(Duration::from_secs(1)), ..in_place("a.ipynb") };
+    let started = Instant::now();
+    let id = bindery.engine.submit(submit).await.unwrap();
+    let execution = bindery.end(id).await;
+    assert_eq!(execution.error.unwrap().ename, "ExecutionTimeoutError");
+    assert!(started.elapsed() < Duration::from_secs(20), "{:?}", started.elapsed());
+    bindery.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_kernels_death_is_seen_at_once_and_loses_nothing() {
     let bindery = TestEngine::start().await;
     let started = "import time; print(time.time(), flush=True)";
