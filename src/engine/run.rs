@@ -14,7 +14,7 @@ use super::journal::Journal;
 use super::paths::RootedPath;
 use super::recording::{Finished, OutputFile, Recording, RunProgress};
 use super::tracking::Tracking;
-use super::work::tell_progress;
+use super::work::{LEASE, tell_progress};
 use super::{Engine, Milestone, blocking, files, isoformat, notebooks};
 use crate::config::TemplateStoreConfig;
 use crate::db::{Finish, Lease};
@@ -109,6 +109,10 @@ impl Engine {
             };
         // The progress channel closed with the recording: what was told last is on its way into the record.
         let _ = telling.await;
+        // A process that was stopped for a while may not have heard yet that others have ended its execution.
+        if let Ok(None) = self.database().renew_lease(lease, LEASE, Timestamp::now()).await {
+            return Err(Error::conflict("the lease was lost: another worker owns the execution now"));
+        }
         let mut finish = Finish { status, error, warnings, output_path: None };
         let saved = match output {
             Some(mut output) => {

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::AbortOnDropHandle;
@@ -19,7 +19,7 @@ use crate::notebook::record::RunEnd;
 use crate::queue;
 
 /// A lease not prolonged for so long is lost, and its execution with it.
-const LEASE: Duration = Duration::from_secs(15);
+pub(super) const LEASE: Duration = Duration::from_secs(15);
 /// How often a lease is prolonged, and a request to cancel is seen.
 const HEARTBEAT: Duration = Duration::from_secs(1);
 /// How often abandoned executions are looked for.
@@ -79,9 +79,15 @@ impl Engine {
     /// Looks for executions whose worker died, now and then, and settles each.
     async fn settle_abandoned(self, shutdown: CancellationToken) {
         let settler = format!("{}-settling", self.inner.owner);
+        let mut was_asleep = false;
         loop {
-            let claimed =
-                self.database().claim_abandoned(&self.inner.owner, &settler, LEASE, Timestamp::now()).await;
+            let claimed = match was_asleep {
+                true => Ok(None),
+                false => {
+                    let (worker, now) = (&self.inner.owner, Timestamp::now());
+                    self.database().claim_abandoned(worker, &settler, LEASE, now).await
+                }
+            };
             match claimed {
                 Ok(Some(lease)) => {
                     let id = lease.id;
@@ -93,10 +99,12 @@ impl Engine {
                 Ok(None) => {}
                 Err(error) => tracing::warn!(%error, "abandoned executions cannot be looked for now"),
             }
+            let before = Timestamp::now();
             tokio::select! {
                 () = shutdown.cancelled() => return,
                 () = tokio::time::sleep(SETTLE_INTERVAL) => {}
             }
+            was_asleep = slept_past_leases(before.duration_until(Timestamp::now()));
         }
     }
 
@@ -174,6 +182,12 @@ impl Engine {
     }
 }
 
+/// Whether a pause took so long that leases may have run out in it: this process was stopped or the machine
+/// asleep, and with it those who prolong their leases. They have their turn before anybody's are taken.
+fn slept_past_leases(pause: SignedDuration) -> bool {
+    pause > SignedDuration::try_from(LEASE - 2 * HEARTBEAT).unwrap_or(SignedDuration::MAX)
+}
+
 /// Keeps the lease while the execution runs, and passes on why it should stop.
 async fn heartbeat(
     engine: Engine,
@@ -227,5 +241,17 @@ pub(super) async fn tell_progress(
             announced = true;
             engine.announce(lease.id, Milestone::FirstCodeCell);
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn after_a_sleep_others_may_prolong_their_leases_first() {
+        let slept = |seconds| slept_past_leases(SignedDuration::from_secs(seconds));
+        assert!(!slept(5) && !slept(10), "a busy machine is not asleep");
+        assert!(slept(15) && slept(3600));
     }
 }
