@@ -59,8 +59,10 @@ impl Database {
     /// Records an execution as `pending`. Once this returns, the execution is in the queue.
     ///
     /// # Errors
-    /// `Conflict` when another execution is pending or running on the same output.
+    /// `Conflict` when another execution is pending or running on the same output, `Unavailable` when the database
+    /// cannot be used or its file is gone.
     pub async fn insert_execution(&self, request: &ExecutionRequest, now: Timestamp) -> Result<ExecutionId> {
+        self.check_file().await?;
         let inserted = sqlx::query_scalar::<_, i64>(
             "INSERT INTO executions (status, notebook_path, output_path, username, request, submitted_at) \
              VALUES ('pending', $1, $2, $3, $4, $5) RETURNING id",

@@ -7,6 +7,7 @@ mod executions;
 mod notebooks;
 
 use std::fs::File;
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -26,6 +27,9 @@ const BUSY_TIMEOUT: Duration = Duration::from_secs(10);
 #[derive(Debug, Clone)]
 pub struct Database {
     pool: SqlitePool,
+    path: PathBuf,
+    /// Device and inode of the file at its opening.
+    identity: (u64, u64),
 }
 
 impl Database {
@@ -45,7 +49,7 @@ impl Database {
         let pool = SqlitePoolOptions::new()
             .max_connections(4)
             .acquire_timeout(BUSY_TIMEOUT * 2)
-            .connect_with(options)
+            .connect_with(options.clone())
             .await
             .map_err(|error| unavailable("the database cannot be opened", error))?;
         let lock = migration_lock(&path).await?;
@@ -56,21 +60,43 @@ impl Database {
             error => Error::unavailable("the database cannot be brought up to date").with_source(error),
         })?;
         drop(lock);
-        Ok(Self { pool })
+        let identity = identity(&path)
+            .await
+            .map_err(|error| Error::unavailable("the database's file cannot be read").with_source(error))?;
+        // Later connections must not make an empty file where somebody has removed this one.
+        pool.set_connect_options(options.create_if_missing(false));
+        Ok(Self { pool, path, identity })
     }
 
-    /// Whether the database answers.
+    /// Whether the database answers, and is still the one that was opened.
     ///
     /// # Errors
     /// `Unavailable` when it does not.
     pub async fn check(&self) -> Result<()> {
+        self.check_file().await?;
         sqlx::query("SELECT 1").execute(&self.pool).await.map(drop).map_err(lost)
+    }
+
+    /// A file that was removed or replaced is written on by those who have it open, and nobody ever reads that.
+    async fn check_file(&self) -> Result<()> {
+        match identity(&self.path).await {
+            Ok(now) if now == self.identity => Ok(()),
+            Ok(_) => Err(Error::unavailable("the database's file has been replaced: restart the service")),
+            Err(error) => {
+                let message = "the database's file has been removed: put it back and restart the service";
+                Err(Error::unavailable(message).with_source(error))
+            }
+        }
     }
 
     /// Closes every connection, so that the write-ahead log is folded into the file.
     pub async fn close(&self) {
         self.pool.close().await;
     }
+}
+
+async fn identity(path: &Path) -> std::io::Result<(u64, u64)> {
+    tokio::fs::metadata(path).await.map(|metadata| (metadata.dev(), metadata.ino()))
 }
 
 fn sqlite_path(url: &str) -> Result<PathBuf> {

@@ -141,3 +141,15 @@ async fn no_id_is_given_for_what_could_not_be_committed() {
     assert!(database.cancel_execution(pending, now).await.is_err());
     assert_eq!(database.execution(pending).await.unwrap().status, ExecutionStatus::Pending);
 }
+
+#[tokio::test]
+async fn nothing_is_accepted_into_a_file_that_was_removed() {
+    let folder = tempfile::tempdir().unwrap();
+    let database = database(&folder).await;
+    database.check().await.unwrap();
+    std::fs::remove_file(folder.path().join("b.db")).unwrap();
+    let refused = database.insert_execution(&request("a.ipynb"), Timestamp::now()).await.unwrap_err();
+    assert!(refused.message().contains("has been removed"), "{refused}");
+    assert_eq!(database.check().await.unwrap_err().kind(), ErrorKind::Unavailable);
+    assert!(!folder.path().join("b.db").exists(), "and no empty one is made");
+}
