@@ -258,9 +258,11 @@ impl Recorder {
         if let Some(cell) = self.cell(index) {
             cell.outputs_mut().clear();
         }
-        for places in self.displays.values_mut() {
+        // Those without a place go: a loop that clears and displays anew would make each turn dearer than the last.
+        self.displays.retain(|_, places| {
             places.retain(|(cell, _)| *cell != index);
-        }
+            !places.is_empty()
+        });
     }
 }
 
@@ -400,6 +402,17 @@ mod tests {
         let clear = Event::ClearOutput { cell: 0, wait: false };
         let outputs = outputs_after(vec![display(0, "a", "d"), clear, stream(0, "stdout", "x"), update]);
         assert_eq!(outputs, vec![json!({"name": "stdout", "output_type": "stream", "text": ["x"]})]);
+    }
+
+    #[test]
+    fn displays_that_were_cleared_are_forgotten() {
+        let mut recorder = Recorder::start(notebook(2), T0);
+        recorder.apply(display(1, "stays", "other cell"));
+        for turn in 0..100 {
+            recorder.apply(Event::ClearOutput { cell: 0, wait: false });
+            recorder.apply(display(0, "x", &format!("d{turn}")));
+        }
+        assert_eq!(recorder.displays.len(), 2);
     }
 
     #[test]
