@@ -44,7 +44,7 @@ Exit codes:
   1    bad input, or a cell that failed
   2    a system around Bindery: storage, kernel, network
   3    a fault of Bindery's own: please report it
-  130  after Ctrl-C; 143 after SIGTERM
+  130  after Ctrl-C; 143 after SIGTERM; `serve` that stops in good order ends with 0
 
 Settings come from flags, then BINDERY_* variables, then bindery.toml, then defaults: `bindery config` shows them."
 )]
@@ -129,7 +129,7 @@ pub async fn run(cli: Cli) -> Result<Exit> {
         Command::Demo(args) => demo::run(args).await,
         Command::Kernels(KernelsCommand { kernels, settings }) => {
             let data_dir = Config::resolve(settings)?.data_dir;
-            kernels::run(&kernels, &data_dir).await.map(|()| Exit::Success)
+            kernels::run(&kernels, &data_dir).await
         }
         Command::Templates(args) => templates::run(args).await,
         Command::Notebooks(args) => notebooks::run(args).await,
