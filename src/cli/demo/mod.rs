@@ -83,7 +83,7 @@ impl Demo {
                 let file = data_dir.join(STARTER_NAME);
                 std::fs::create_dir_all(data_dir)
                     .and_then(|()| std::fs::write(&file, STARTER))
-                    .map_err(|error| file_fault(&file, "written", error))?;
+                    .map_err(|error| data_dir_fault(data_dir, error))?;
                 (file, STARTER.as_bytes().to_vec())
             }
         };
@@ -233,7 +233,19 @@ async fn walk(client: &Client, demo: &Demo, config: &Config) -> Result<Exit> {
     );
     let bytes = std::fs::read(&file).map_err(|error| file_fault(&file, "read", error))?;
     say!("\n{}", indented(&last_outputs(&Notebook::parse(&bytes)?)));
-    Ok(if value("status").as_deref() == Some("success") { Exit::Success } else { Exit::UserFault })
+    Ok(match (value("status").as_deref(), cell_error("ename")) {
+        (Some("success"), _) => Exit::Success,
+        (_, Some(ename)) => Exit::of_error_name(ename),
+        (_, None) => Exit::UserFault,
+    })
+}
+
+fn data_dir_fault(data_dir: &Path, error: std::io::Error) -> Error {
+    let (data_dir, kind) = (data_dir.display(), error.kind());
+    Error::unavailable(format!(
+        "the data dir {data_dir} cannot be written ({kind}): choose another with --data-dir"
+    ))
+    .with_source(error)
 }
 
 /// The text of the outputs, as much of the end as is worth showing.
