@@ -140,9 +140,16 @@ pub async fn run(cli: Cli) -> Result<Exit> {
 
 /// A file that was named on the command line and cannot be used.
 fn file_fault(path: &std::path::Path, doing: &str, error: std::io::Error) -> Error {
-    let message = format!("{} cannot be {doing}: {}", path.display(), error.kind());
+    let message = match error.kind() {
+        // What is missing is the file itself, or the folder that it is to stand in.
+        std::io::ErrorKind::NotFound if doing == "written" => {
+            format!("{} cannot be written: its folder does not exist", path.display())
+        }
+        std::io::ErrorKind::NotFound => format!("{} does not exist", path.display()),
+        kind => format!("{} cannot be {doing}: {kind}", path.display()),
+    };
     match error.kind() {
-        std::io::ErrorKind::NotFound => Error::not_found(message),
+        std::io::ErrorKind::NotFound => return Error::not_found(message),
         std::io::ErrorKind::StorageFull | std::io::ErrorKind::QuotaExceeded => Error::unavailable(message),
         _ => Error::bad_input(message),
     }
