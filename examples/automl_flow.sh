@@ -11,37 +11,39 @@ template=${2:-templates/quickstart/hello.ipynb}
 parameters=${3:-'{}'}
 file=$(basename "$template")
 
+# show TEXT: as it is; some shells' echo would read the backslashes of JSON.
+show() { printf '%s\n' "$1"; }
 # field NAME: a field of the JSON answer on standard input.
 field() { python3 -c 'import json, sys; print(json.load(sys.stdin)[sys.argv[1]])' "$1"; }
-post() { curl -sS --fail-with-body -H 'Content-Type: application/json' "$base$1" -d "$2"; }
+# A refusal is shown and ends the script.
+get() { answer=$(curl -sS --fail-with-body "$@") || { show "$answer" >&2; exit 1; }; show "$answer"; }
+post() { get -H 'Content-Type: application/json' "$base$1" -d "$2"; }
 
 echo "1. upload $file"
-curl -sS --fail-with-body -F "file=@$template" -F category=automl -F "description=From the example script" \
-    -F overwrite=true "$base/minio/upload-template"
-echo
+get -F "file=@$template" -F category=automl -F "description=From the example script" -F overwrite=true \
+    "$base/minio/upload-template"
 
 echo "2. list the templates of category automl"
-curl -sS --fail-with-body "$base/minio/list-templates?category=automl"
-echo
+get "$base/minio/list-templates?category=automl"
 
 echo "3. create a notebook from it"
 created=$(post /create-from-template "{\"template_name\": \"automl/$file\", \"target_directory\": \"automl\",
     \"new_name\": \"run-$$.ipynb\", \"parameters\": $parameters}")
-echo "$created"
-path=$(echo "$created" | field new_notebook_path)
+show "$created"
+path=$(show "$created" | field new_notebook_path)
 
 echo "4. execute it"
 execution=$(post /execute-notebook "{\"notebook_path\": \"$path\", \"username\": \"${USER:-demo}\"}")
-echo "$execution"
-id=$(echo "$execution" | field execution_id)
+show "$execution"
+id=$(show "$execution" | field execution_id)
 
 echo "5. poll until it has ended"
 while :; do
-    answer=$(curl -sS --fail-with-body "$base/execution-status/$id")
-    status=$(echo "$answer" | field status)
+    current=$(get "$base/execution-status/$id")
+    status=$(show "$current" | field status)
     case $status in
-        success) echo "$answer"; exit 0 ;;
-        failed | cancelled) echo "$answer"; exit 1 ;;
+        success) show "$current"; exit 0 ;;
+        failed | cancelled) show "$current"; exit 1 ;;
     esac
     sleep 1
 done

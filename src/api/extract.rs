@@ -68,6 +68,10 @@ fn refuse_json(path: &str, error: serde_json::Error, is_empty: bool) -> Error {
     let text = error.to_string();
     // The place is named by field; line and column would only repeat it.
     let text = text.rsplit_once(" at line ").map_or(text.as_str(), |(text, _)| text);
+    if path == "." && (text.starts_with("invalid type: ") || text.starts_with("invalid length ")) {
+        return Error::invalid("the body must be a JSON object");
+    }
+    let text = &in_json_words(text);
     let missing = text.strip_prefix("missing field `").and_then(|rest| rest.strip_suffix('`'));
     match (path, missing) {
         (".", None) => Error::invalid(format!("the body cannot be taken: {text}")),
@@ -77,6 +81,24 @@ fn refuse_json(path: &str, error: serde_json::Error, is_empty: bool) -> Error {
             Error::invalid(format!("`{field}` is missing")).with_field(field, "is missing")
         }
     }
+}
+
+/// What serde says, with JSON's words for what was expected instead of Rust's.
+fn in_json_words(text: &str) -> String {
+    let Some((found, expected)) = text.rsplit_once(", expected ") else { return text.to_owned() };
+    let expected = match expected {
+        "f64" => "a number",
+        "i64" | "u64" | "u32" => "a whole number",
+        "a sequence" => "an array",
+        "a map" => "an object",
+        other => other,
+    };
+    let found = match found {
+        "invalid type: sequence" => "invalid type: array",
+        "invalid type: map" => "invalid type: object",
+        other => other,
+    };
+    format!("{found}, expected {expected}")
 }
 
 async fn read_body(body: Body) -> Result<Bytes, Error> {
@@ -111,6 +133,12 @@ impl<T: DeserializeOwned, S: Send + Sync> FromRequestParts<S> for Query<T> {
             Err(rejection) => {
                 let text = rejection.body_text();
                 let text = text.strip_prefix("Failed to deserialize query string: ").unwrap_or(&text);
+                let missing = text.strip_prefix("missing field `").and_then(|rest| rest.strip_suffix('`'));
+                if let Some(field) = missing {
+                    return Err(Error::bad_input(format!("the query lacks `{field}`"))
+                        .with_field(field, "is missing")
+                        .into());
+                }
                 let error = Error::bad_input(format!("the query cannot be taken: {text}"));
                 Err(match text.split_once(": ") {
                     Some((field, message)) => error.with_field(field, message),
@@ -131,7 +159,23 @@ where
 {
     match Option::<String>::deserialize(deserializer)?.as_deref() {
         None | Some("") => Ok(None),
-        Some(text) => text.parse().map(Some).map_err(|error| D::Error::custom(format!("`{text}`: {error}"))),
+        Some(text) => {
+            text.parse().map(Some).map_err(|error: T::Err| D::Error::custom(fault_of(text, &error)))
+        }
+    }
+}
+
+/// A value that cannot be read, and why.
+fn fault_of(text: &str, error: &dyn Display) -> String {
+    let shown: String = text.chars().take(40).flat_map(char::escape_debug).collect();
+    let error = error.to_string();
+    // Rust's words for every kind of whole number; each number in a query is one from zero on.
+    if error.contains("digit found") || error.starts_with("number too ") {
+        format!("`{shown}` is not a whole number that can be used here")
+    } else if error.contains(&format!("`{text}`")) {
+        error
+    } else {
+        format!("`{shown}` {error}")
     }
 }
 

@@ -14,6 +14,7 @@ use crate::engine::Engine;
 use crate::engine::notebooks::{
     CreateFromTemplate, CreatedNotebook, NewNotebook, NotebookChange, NotebookRecord,
 };
+use crate::error::Error;
 use crate::notebook::Parameters;
 
 /// A notebook to be made from a template.
@@ -68,8 +69,10 @@ pub(super) struct SubmitBody {
     #[schema(pattern = r"\.ipynb$", max_length = 1000)]
     notebook_path: String,
     /// A title for people; the file's name when not given.
+    #[schema(max_length = 255)]
     title: Option<String>,
     /// What it is for.
+    #[schema(max_length = 10_000)]
     description: Option<String>,
     /// Whose it is.
     #[schema(min_length = 1, max_length = 255)]
@@ -77,6 +80,7 @@ pub(super) struct SubmitBody {
     /// Parameters that were bound in it.
     parameters: Option<Map<String, Value>>,
     /// Free words to find it by.
+    #[schema(max_items = 100)]
     tags: Option<Vec<String>>,
 }
 
@@ -85,13 +89,16 @@ pub(super) struct SubmitBody {
 #[schema(example = json!({"title": "Churn, May", "tags": ["churn", "may"]}))]
 pub(super) struct ChangeBody {
     /// A title for people.
+    #[schema(max_length = 255)]
     title: Option<String>,
     /// What it is for.
+    #[schema(max_length = 10_000)]
     description: Option<String>,
     /// Whose it is.
     #[schema(min_length = 1, max_length = 255)]
     username: Option<String>,
     /// Free words to find it by; they replace the earlier ones.
+    #[schema(max_items = 100)]
     tags: Option<Vec<String>>,
 }
 
@@ -206,6 +213,7 @@ pub(super) async fn submit(
     State(engine): State<Engine>,
     Json(body): Json<SubmitBody>,
 ) -> Answer<axum::Json<Submitted>> {
+    check_words(body.title.as_deref(), body.description.as_deref(), body.tags.as_deref())?;
     let notebook = NewNotebook {
         path: body.notebook_path,
         title: body.title.unwrap_or_default(),
@@ -254,6 +262,7 @@ pub(super) async fn update(
     Id(id): Id,
     Json(body): Json<ChangeBody>,
 ) -> Answer<axum::Json<Notebook>> {
+    check_words(body.title.as_deref(), body.description.as_deref(), body.tags.as_deref())?;
     let change = NotebookChange {
         title: body.title,
         description: body.description,
@@ -271,6 +280,24 @@ pub(super) async fn update(
 pub(super) async fn delete(State(engine): State<Engine>, Id(id): Id) -> Answer<axum::Json<Value>> {
     engine.delete_notebook(id).await?;
     Ok(axum::Json(json!({"status": "success", "notebook_id": id})))
+}
+
+/// What people wrote about a notebook comes back in every listing: it has to stay small.
+fn check_words(title: Option<&str>, description: Option<&str>, tags: Option<&[String]>) -> Result<(), Error> {
+    let check = |field: &str, text: &str, limit: usize| match text.chars().count() {
+        count if count > limit => {
+            let fault = format!("must have at most {limit} characters");
+            Err(Error::invalid(format!("`{field}` {fault}")).with_field(field, fault))
+        }
+        _ => Ok(()),
+    };
+    check("title", title.unwrap_or_default(), 255)?;
+    check("description", description.unwrap_or_default(), 10_000)?;
+    let tags = tags.unwrap_or_default();
+    if tags.len() > 100 {
+        return Err(Error::invalid("`tags` must be at most 100").with_field("tags", "must be at most 100"));
+    }
+    tags.iter().enumerate().try_for_each(|(at, tag)| check(&format!("tags[{at}]"), tag, 255))
 }
 
 impl Notebook {

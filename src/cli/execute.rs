@@ -18,8 +18,8 @@ use crate::error::{Error, Result};
 
 /// Execute a notebook into another file, with parameters; no service is needed
 ///
-/// Flags and their meaning are papermill's: `alias papermill='bindery execute'` works. What a run has produced is
-/// saved also when a cell fails, when time runs out and after Ctrl-C.
+/// The flags below mean what they mean to papermill. What a run has produced is saved also when a cell fails, when
+/// time runs out and after Ctrl-C.
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:
   bindery execute in.ipynb out.ipynb -p alpha 0.1 -p verbose True -r version 1.10
@@ -78,6 +78,11 @@ fn time_limit(text: &str) -> Result<Seconds, String> {
 impl ExecuteArgs {
     fn request(&self) -> Result<ExecuteFile> {
         let parameters = self.parameters.parse()?;
+        if [&self.notebook_path, &self.output_path].iter().any(|path| path.as_os_str() == "-") {
+            return Err(Error::bad_input(
+                "`-`, standard input or output, is not taken yet: name files (one that is called so is `./-`)",
+            ));
+        }
         let config = Config::resolve(self.settings.clone())?;
         let mut limits = config.limits;
         if let Some(Seconds(time)) = self.start_timeout {

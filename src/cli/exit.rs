@@ -35,7 +35,12 @@ impl Exit {
 
     /// What a failed run comes to: a kernel that cannot be had or died is a system's fault.
     pub(super) fn of_cell_error(error: &CellError) -> Self {
-        match error.ename.as_str() {
+        Self::of_error_name(&error.ename)
+    }
+
+    /// As [`Self::of_cell_error`], from the error's name alone.
+    pub(super) fn of_error_name(ename: &str) -> Self {
+        match ename {
             "KernelStartError" | "DeadKernelError" | "ExecutionError" | "NotebookNotSaved" | "WorkerLost"
             | "WorkerStopped" => Self::SystemFault,
             _ => Self::UserFault,
@@ -89,7 +94,9 @@ fn text(error: &Error) -> String {
         }
     }
     if let Some(cause) = error.cause().filter(|cause| !error.message().contains(cause.as_str())) {
-        let mut lines = cause.lines();
+        // A cause of our own may begin with the very same sentence.
+        let rest = cause.strip_prefix(error.message()).and_then(|rest| rest.strip_prefix(": "));
+        let mut lines = rest.unwrap_or(&cause).lines();
         text.push_str(&format!("caused by: {}\n", lines.next().unwrap_or_default()));
         lines.for_each(|line| text.push_str(&format!("  {line}\n")));
     }
@@ -117,6 +124,8 @@ mod tests {
             Error::kernel("it said: boom").with_source(std::io::Error::other("boom")),
             "error: it said: boom\n",
         );
+        let inner = Error::not_found("no kernel").with_source(std::io::Error::other("searched: /a"));
+        check(Error::invalid("no kernel").with_source(inner), "error: no kernel\ncaused by: searched: /a\n");
     }
 
     #[test]

@@ -2,14 +2,16 @@
 
 use std::ffi::OsString;
 use std::io::IsTerminal;
+use std::ops::ControlFlow;
 use std::path::Path;
 use std::time::Duration;
 
 use clap::{Args, Subcommand};
 use indicatif::{ProgressBar, ProgressStyle};
-use tokio::signal::unix::{SignalKind, signal};
 
+use super::Exit;
 use super::print::{print, print_json, table, tell};
+use super::signals::Signals;
 use crate::engine::kernels::{
     self, CheckReport, EnvironmentState, InstallOptions, InstallProgress, Installed, KernelListing,
     KernelSource,
@@ -82,12 +84,13 @@ struct CheckArgs {
 }
 
 /// Runs the subcommand on the kernels of `data_dir`.
-pub async fn run(args: &KernelsArgs, data_dir: &Path) -> Result<()> {
+pub async fn run(args: &KernelsArgs, data_dir: &Path) -> Result<Exit> {
     match &args.command {
-        KernelsCommand::List(args) => list(args, data_dir),
-        KernelsCommand::Install(args) => install(args, data_dir).await,
-        KernelsCommand::Check(args) => check(args, data_dir).await,
+        KernelsCommand::List(args) => list(args, data_dir)?,
+        KernelsCommand::Install(args) => return install(args, data_dir).await,
+        KernelsCommand::Check(args) => check(args, data_dir).await?,
     }
+    Ok(Exit::Success)
 }
 
 fn list(args: &ListArgs, data_dir: &Path) -> Result<()> {
@@ -115,42 +118,41 @@ fn row(listing: &KernelListing) -> [String; 5] {
     [listing.name.clone(), listing.display_name.clone(), listing.language.clone(), source.to_owned(), place]
 }
 
-/// Installs `names` with progress on standard error; also for other subcommands that need a kernel first.
-pub async fn install_with_progress(
+/// Installs `names` with progress on standard error; also for other subcommands that need a kernel first. A
+/// request to stop breaks it off.
+pub(super) async fn install_with_progress(
     names: &[String],
     data_dir: &Path,
     options: &InstallOptions,
     is_quiet: bool,
-) -> Result<Vec<Installed>> {
+) -> Result<ControlFlow<Exit, Vec<Installed>>> {
+    let mut signals = Signals::listen()?;
     let mut done = Vec::new();
     for name in names {
         let progress = Progress::new(name, is_quiet);
         let result = tokio::select! {
             result = kernels::install(name, data_dir, options, &progress) => result,
             // Dropping the installation kills the installer; the next call starts over.
-            () = interruption() => Err(Error::unavailable(format!(
-                "the installation of {name} was interrupted; run the command again to complete it"
-            ))),
+            signal = signals.next() => {
+                progress.finish(None);
+                tell!("the installation of {name} was interrupted; run the command again to complete it");
+                return Ok(ControlFlow::Break(signal.exit()));
+            }
         };
         progress.finish(result.as_ref().ok());
         done.push(result?);
     }
-    Ok(done)
+    Ok(ControlFlow::Continue(done))
 }
 
-/// Ends when this process is asked to stop, by Ctrl-C or SIGTERM.
-async fn interruption() {
-    let Ok(mut terminate) = signal(SignalKind::terminate()) else { return std::future::pending().await };
-    tokio::select! {
-        _ = tokio::signal::ctrl_c() => {}
-        _ = terminate.recv() => {}
-    }
-}
-
-async fn install(args: &InstallArgs, data_dir: &Path) -> Result<()> {
+async fn install(args: &InstallArgs, data_dir: &Path) -> Result<Exit> {
     let options = InstallOptions { python: args.python.clone(), force: args.force };
-    let installed = install_with_progress(&args.names, data_dir, &options, args.json).await?;
-    if args.json { print_json(&installed) } else { Ok(()) }
+    match install_with_progress(&args.names, data_dir, &options, args.json).await? {
+        ControlFlow::Break(exit) => return Ok(exit),
+        ControlFlow::Continue(installed) if args.json => print_json(&installed)?,
+        ControlFlow::Continue(_) => {}
+    }
+    Ok(Exit::Success)
 }
 
 async fn check(args: &CheckArgs, data_dir: &Path) -> Result<()> {

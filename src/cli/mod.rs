@@ -44,7 +44,7 @@ Exit codes:
   1    bad input, or a cell that failed
   2    a system around Bindery: storage, kernel, network
   3    a fault of Bindery's own: please report it
-  130  after Ctrl-C; 143 after SIGTERM
+  130  after Ctrl-C; 143 after SIGTERM; `serve` that stops in good order ends with 0
 
 Settings come from flags, then BINDERY_* variables, then bindery.toml, then defaults: `bindery config` shows them."
 )]
@@ -129,7 +129,7 @@ pub async fn run(cli: Cli) -> Result<Exit> {
         Command::Demo(args) => demo::run(args).await,
         Command::Kernels(KernelsCommand { kernels, settings }) => {
             let data_dir = Config::resolve(settings)?.data_dir;
-            kernels::run(&kernels, &data_dir).await.map(|()| Exit::Success)
+            kernels::run(&kernels, &data_dir).await
         }
         Command::Templates(args) => templates::run(args).await,
         Command::Notebooks(args) => notebooks::run(args).await,
@@ -140,9 +140,16 @@ pub async fn run(cli: Cli) -> Result<Exit> {
 
 /// A file that was named on the command line and cannot be used.
 fn file_fault(path: &std::path::Path, doing: &str, error: std::io::Error) -> Error {
-    let message = format!("{} cannot be {doing}: {}", path.display(), error.kind());
+    let message = match error.kind() {
+        // What is missing is the file itself, or the folder that it is to stand in.
+        std::io::ErrorKind::NotFound if doing == "written" => {
+            format!("{} cannot be written: its folder does not exist", path.display())
+        }
+        std::io::ErrorKind::NotFound => format!("{} does not exist", path.display()),
+        kind => format!("{} cannot be {doing}: {kind}", path.display()),
+    };
     match error.kind() {
-        std::io::ErrorKind::NotFound => Error::not_found(message),
+        std::io::ErrorKind::NotFound => return Error::not_found(message),
         std::io::ErrorKind::StorageFull | std::io::ErrorKind::QuotaExceeded => Error::unavailable(message),
         _ => Error::bad_input(message),
     }

@@ -45,7 +45,7 @@ struct ListArgs {
     #[arg(long, value_name = "ID", default_value_t = 0, hide_default_value = true)]
     after: i64,
     /// At most so many
-    #[arg(long, value_name = "N", default_value_t = 100)]
+    #[arg(long, value_name = "N", default_value_t = 100, value_parser = clap::value_parser!(u32).range(1..))]
     limit: u32,
     /// Print JSON instead of a table
     #[arg(long)]

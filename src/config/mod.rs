@@ -3,6 +3,7 @@
 //! [`Settings`] is what may be said, in any of the three places under the same names; [`Config`] is what it
 //! means, with every default filled in and every path absolute.
 
+mod addresses;
 mod file;
 mod units;
 
@@ -267,6 +268,14 @@ impl Config {
         let workers = service.workers.unwrap_or_else(processors);
         if workers == 0 {
             return Err(Error::bad_input("`workers` must be at least 1"));
+        }
+        for (name, url) in
+            [("public-url", &service.public_url), ("jupyter-base-url", &service.jupyter_base_url)]
+        {
+            addresses::check_web_address(name, url.as_deref().unwrap_or_default())?;
+        }
+        if let Some(template) = &service.jupyter_url_template {
+            addresses::check_url_template(template)?;
         }
         Ok(Self {
             listen: service.listen.unwrap_or_else(|| SocketAddr::from(([127, 0, 0, 1], 8002))),

@@ -5,6 +5,7 @@
 
 mod client;
 
+use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -82,7 +83,7 @@ impl Demo {
                 let file = data_dir.join(STARTER_NAME);
                 std::fs::create_dir_all(data_dir)
                     .and_then(|()| std::fs::write(&file, STARTER))
-                    .map_err(|error| file_fault(&file, "written", error))?;
+                    .map_err(|error| data_dir_fault(data_dir, error))?;
                 (file, STARTER.as_bytes().to_vec())
             }
         };
@@ -102,7 +103,9 @@ pub(super) async fn run(args: DemoArgs) -> Result<Exit> {
 
     say!("\n1. The kernel: {}", demo.kernel_name);
     say!("   $ bindery kernels install {} --data-dir {}", demo.kernel_name, client::quoted(&args.data_dir));
-    prepare_kernel(&demo.kernel_name, &config.data_dir).await?;
+    if let ControlFlow::Break(exit) = prepare_kernel(&demo.kernel_name, &config.data_dir).await? {
+        return Ok(exit);
+    }
 
     let mut signals = Signals::listen()?;
     say!("\n2. The service, on a free port");
@@ -158,17 +161,21 @@ fn demo_config(data_dir: &Path) -> Result<Config> {
 }
 
 /// Installs the kernel when Bindery ships it; another must be there already, which submitting checks.
-async fn prepare_kernel(name: &str, data_dir: &Path) -> Result<()> {
+async fn prepare_kernel(name: &str, data_dir: &Path) -> Result<ControlFlow<Exit>> {
     let listings = kernels::list(data_dir);
     let listing = listings.iter().find(|listing| listing.name == name);
     if listing.is_some_and(|listing| listing.source == KernelSource::Bindery) {
         if listing.is_some_and(|listing| listing.state == EnvironmentState::Absent) {
             say!("   This takes a minute or two, once.");
         }
-        install_with_progress(&[name.to_owned()], data_dir, &InstallOptions::default(), false).await?;
+        let options = InstallOptions::default();
+        let installed = install_with_progress(&[name.to_owned()], data_dir, &options, false).await?;
+        if let ControlFlow::Break(exit) = installed {
+            return Ok(ControlFlow::Break(exit));
+        }
     }
     say!("   The kernel is ready.");
-    Ok(())
+    Ok(ControlFlow::Continue(()))
 }
 
 /// The steps over HTTP; comes to what the execution comes to.
@@ -226,7 +233,19 @@ async fn walk(client: &Client, demo: &Demo, config: &Config) -> Result<Exit> {
     );
     let bytes = std::fs::read(&file).map_err(|error| file_fault(&file, "read", error))?;
     say!("\n{}", indented(&last_outputs(&Notebook::parse(&bytes)?)));
-    Ok(if value("status").as_deref() == Some("success") { Exit::Success } else { Exit::UserFault })
+    Ok(match (value("status").as_deref(), cell_error("ename")) {
+        (Some("success"), _) => Exit::Success,
+        (_, Some(ename)) => Exit::of_error_name(ename),
+        (_, None) => Exit::UserFault,
+    })
+}
+
+fn data_dir_fault(data_dir: &Path, error: std::io::Error) -> Error {
+    let (data_dir, kind) = (data_dir.display(), error.kind());
+    Error::unavailable(format!(
+        "the data dir {data_dir} cannot be written ({kind}): choose another with --data-dir"
+    ))
+    .with_source(error)
 }
 
 /// The text of the outputs, as much of the end as is worth showing.

@@ -70,7 +70,7 @@ struct ListArgs {
     #[arg(long, value_name = "ID", value_parser = execution_id)]
     before: Option<ExecutionId>,
     /// At most so many
-    #[arg(long, value_name = "N", default_value_t = 50)]
+    #[arg(long, value_name = "N", default_value_t = 50, value_parser = clap::value_parser!(u32).range(1..))]
     limit: u32,
     /// Print JSON instead of a table
     #[arg(long)]

@@ -31,7 +31,7 @@ pub(super) struct SubmitArgs {
     #[arg(short, long, value_name = "NAME")]
     kernel: Option<String>,
     /// For whom
-    #[arg(long)]
+    #[arg(long, value_parser = clap::builder::NonEmptyStringValueParser::new())]
     username: Option<String>,
     /// How long the whole run may take, such as 30m
     #[arg(long, value_name = "TIME")]

@@ -61,6 +61,8 @@ impl S3Config {
         ] {
             match (read(id), read(secret)) {
                 (Some(access_key), Some(secret_key)) => {
+                    let access_key = one_line(id, access_key)?;
+                    let secret_key = one_line(secret, secret_key)?;
                     let token = read("AWS_SESSION_TOKEN").filter(|_| id.starts_with("AWS"));
                     credentials = Some((access_key, secret_key, token));
                     break;
@@ -149,6 +151,15 @@ impl S3Config {
     }
 }
 
+/// A value that goes into a header. What was read from a file often ends in a line break.
+fn one_line(variable: &str, value: String) -> Result<String> {
+    let line = value.trim_end_matches(['\r', '\n']);
+    if line.chars().any(char::is_control) {
+        return Err(Error::bad_input(format!("{variable} holds a line break or another control character")));
+    }
+    Ok(line.to_owned())
+}
+
 fn half(set: &str, missing: &str) -> Error {
     Error::bad_input(format!("{set} is set but {missing} is not; the template store needs both"))
 }
@@ -231,6 +242,15 @@ mod tests {
             message,
             "AWS_ACCESS_KEY_ID is set but AWS_SECRET_ACCESS_KEY is not; the template store needs both"
         );
+    }
+
+    #[test]
+    fn credentials_are_one_line_each() {
+        let config =
+            read(None, &[("AWS_ACCESS_KEY_ID", "id\n"), ("AWS_SECRET_ACCESS_KEY", "hush\r\n")]).unwrap();
+        assert_eq!((config.access_key.as_str(), config.secret_key.as_str()), ("id", "hush"));
+        let message = read(None, &[("AWS_ACCESS_KEY_ID", "id\nid"), AWS[1]]).unwrap_err().to_string();
+        assert_eq!(message, "AWS_ACCESS_KEY_ID holds a line break or another control character");
     }
 
     #[test]

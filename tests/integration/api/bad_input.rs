@@ -225,6 +225,56 @@ async fn bodies_that_are_no_json_object_are_refused() {
     }
     let problem = server.problem(send("application/json", "{}").await.unwrap(), 422).await;
     assert_eq!(problem["errors"], json!([{"field": "notebook_path", "message": "is missing"}]));
+    // In JSON's words, not in ours.
+    for body in ["[]", "null", "5"] {
+        let problem = server.problem(send("application/json", body).await.unwrap(), 422).await;
+        assert_eq!(problem["detail"], "the body must be a JSON object");
+    }
+    let timeout = r#"{"notebook_path": "a.ipynb", "username": "a", "timeout": "5"}"#;
+    let problem = server.problem(send("application/json", timeout).await.unwrap(), 422).await;
+    assert_eq!(
+        problem["errors"],
+        json!([{"field": "timeout", "message": "invalid type: string \"5\", expected a number"}])
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_query_that_cannot_be_taken_says_what_would_be_right() {
+    let server = TestServer::start_with(|_| {}, None).await;
+    for (path, field, told) in [
+        ("/notebooks?limit=-1", "limit", "`-1` is not a whole number that can be used here"),
+        ("/minio/list-templates?limit=99999999999999999999", "limit", "whole number"),
+        ("/execute-notebook?wait=never", "wait", "`never` must be `none` or `first-cell`"),
+        ("/api/v1/executions?status=lost", "status", "`lost` is not an execution status"),
+        ("/minio/download/a/b.ipynb", "expires", "is missing"),
+    ] {
+        let answer = match path.starts_with("/execute") {
+            true => server.post(path, json!({})).await,
+            false => server.get(path).await,
+        };
+        let problem = server.problem(answer, 400).await;
+        assert_eq!(problem["errors"][0]["field"], field, "{problem}");
+        let message = problem["errors"][0]["message"].as_str().unwrap();
+        assert!(message.contains(told), "{problem}");
+        assert_eq!(message.matches("lost").count(), usize::from(field == "status"), "said once: {problem}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_people_write_about_a_notebook_stays_small() {
+    let server = TestServer::start_with(|_| {}, None).await;
+    server.put_notebook("a.ipynb", &["1"]);
+    for (field, value) in [
+        ("title", json!("x".repeat(256))),
+        ("description", json!("x".repeat(10_001))),
+        ("tags", json!(vec!["x"; 101])),
+        ("tags[1]", json!(["x", "x".repeat(256)])),
+    ] {
+        let name = field.split('[').next().unwrap();
+        let body = json!({"notebook_path": "a.ipynb", name: value});
+        let problem = server.problem(server.post("/submit-notebook", body).await, 422).await;
+        assert_eq!(problem["errors"][0]["field"], field, "{problem}");
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]

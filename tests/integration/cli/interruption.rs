@@ -72,3 +72,20 @@ async fn a_second_signal_ends_the_service_at_once() {
     assert_eq!(served.ended().await.0, Some(130));
     is_cut(kernel).await;
 }
+
+#[tokio::test]
+async fn an_installation_that_is_interrupted_says_so_and_ends_as_shells_expect() {
+    let place = Place::new();
+    // An interpreter that never answers, so that nothing has to be installed for this.
+    let python = place.path("python3");
+    std::fs::write(&python, "#!/bin/sh\nexec sleep 600\n").unwrap();
+    std::fs::set_permissions(&python, std::os::unix::fs::PermissionsExt::from_mode(0o755)).unwrap();
+    for (signal, code) in [(Signal::INT, 130), (Signal::TERM, 143)] {
+        let flags = ["kernels", "install", "python3", "--data-dir", "fresh", "--python"];
+        let mut command = place.command(flags);
+        let child = command.arg(&python).spawn().unwrap();
+        tokio::time::sleep(std::time::Duration::from_millis(500)).await;
+        send(&child, signal);
+        Ended::of(child).await.check(code, "was interrupted; run the command again");
+    }
+}

@@ -78,3 +78,17 @@ async fn the_shell_and_http_say_the_same_of_an_execution() {
     assert_eq!(shell, serde_json::from_str::<serde_json::Value>(&http).unwrap());
     assert_eq!(shell["error"]["ename"], "ZeroDivisionError");
 }
+
+#[tokio::test]
+async fn flags_that_make_no_sense_are_refused() {
+    let place = Place::new();
+    place.write("in.ipynb", &notebook(&["1"]));
+    place.run(&["executions", "list", "--limit", "0"]).await.check(1, "--limit");
+    place.run(&["notebooks", "list", "--limit", "0"]).await.check(1, "--limit");
+    place.run(&["executions", "submit", "in.ipynb", "--username", ""]).await.check(1, "--username");
+    place.run(&["execute", "in.ipynb", "-"]).await.check(1, "`-`, standard input or output");
+    place.run(&["execute", "-", "out.ipynb"]).await.check(1, "`-`, standard input or output");
+    assert!(!place.path("-").exists());
+    place.run(&["templates", "upload", "nope.ipynb"]).await.check(1, "error: nope.ipynb does not exist");
+    place.run(&["demo", "--once", "--data-dir", "in.ipynb"]).await.check(2, "choose another with --data-dir");
+}
