@@ -6,6 +6,8 @@
 use std::collections::HashMap;
 use std::time::Duration;
 
+use base64::Engine as _;
+use base64::prelude::BASE64_STANDARD;
 use serde_json::{Map, Value, json};
 use tokio::sync::watch;
 use tokio::time::Instant;
@@ -15,6 +17,7 @@ use crate::execution::{CellError, Limits};
 use crate::kernel::message::Message;
 use crate::kernel::{Incoming, Kernel};
 use crate::notebook::record::Event;
+use crate::notebook::widgets::{Capture, CommMessage};
 
 /// How long output may stay away after the reply before a cell is taken for done (nbclient's `iopub_timeout`).
 const IOPUB_TIMEOUT: Duration = Duration::from_secs(4);
@@ -158,6 +161,9 @@ impl CellRun<'_> {
                     }
                     Incoming::Iopub(message) => {
                         idle |= record(recording, parents, &message, &request);
+                        for (comm_id, outputs) in recording.take_unsent_outputs() {
+                            kernel.update_widget(comm_id, outputs).await;
+                        }
                         quiet_until = quiet_until.map(|_| Instant::now() + IOPUB_TIMEOUT);
                     }
                     Incoming::Unreadable { is_reply, why } => {
@@ -277,10 +283,30 @@ fn record(
     let Some(parent) = message.parent_id.as_deref() else { return false };
     let Some(&cell) = parents.get(parent) else { return false };
     let state = message.text("execution_state");
+    if message.msg_type.starts_with("comm_") {
+        recording.apply(Event::Comm(comm(message, parents)));
+        return false;
+    }
     for event in events(cell, message) {
         recording.apply(event);
     }
     message.msg_type == "status" && state == "idle" && parent == request
+}
+
+fn comm(message: &Message, parents: &HashMap<String, usize>) -> CommMessage {
+    let data = message.content.get("data").and_then(Value::as_object).cloned().unwrap_or_default();
+    let target_name = message.content.get("target_name").and_then(Value::as_str);
+    // An Output widget names the request whose outputs it captures, and none when it is done.
+    let captured = data.get("state").and_then(|state| state.get("msg_id")).and_then(Value::as_str);
+    CommMessage {
+        comm_id: message.text("comm_id").to_owned(),
+        capture: captured
+            .map(|request| parents.get(request).map_or(Capture::Released, |cell| Capture::Cell(*cell))),
+        // The message that opens a comm says how the widget is, not what it does.
+        target_name: target_name.map(str::to_owned),
+        buffers: message.buffers.iter().map(|buffer| BASE64_STANDARD.encode(buffer)).collect(),
+        data,
+    }
 }
 
 /// What a broadcast means for its cell.

@@ -97,6 +97,11 @@ impl Recording {
         ));
     }
 
+    /// See [`Recorder::take_unsent_outputs`].
+    pub(super) fn take_unsent_outputs(&mut self) -> Vec<(String, Value)> {
+        self.recorder.take_unsent_outputs()
+    }
+
     pub(super) fn cell_started(&mut self, cell: usize) {
         self.apply(Event::CellStarted { cell, time: isoformat(Timestamp::now()) });
         self.progress.send_modify(|it| it.progress.current_cell = Some(cell));

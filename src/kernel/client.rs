@@ -10,9 +10,9 @@ use jupyter_zmq_client::connection::{
     ClientControlConnection, DealerRecvConnection, DealerSendConnection, RawMessage,
 };
 use jupyter_zmq_client::{
-    ExecuteRequest, InterruptRequest, JupyterMessage, KernelInfoRequest, ShutdownRequest,
+    CommId, CommMsg, ExecuteRequest, InterruptRequest, JupyterMessage, KernelInfoRequest, ShutdownRequest,
 };
-use serde_json::{Map, Value};
+use serde_json::{Map, Value, json};
 use tempfile::TempDir;
 use tokio::sync::mpsc;
 use tokio::task::AbortHandle;
@@ -188,6 +188,16 @@ impl Kernel {
     /// Something that is waiting already, without waiting for more.
     pub fn try_next(&mut self) -> Option<Incoming> {
         self.incoming.try_recv().ok()
+    }
+
+    /// Tells the kernel what an Output widget shows, as a front end does. The code that reads it runs after the
+    /// cell that is running, if it runs at all: nothing is waited for.
+    pub async fn update_widget(&mut self, comm_id: String, outputs: Value) {
+        let data = json!({"method": "update", "state": {"outputs": outputs}, "buffer_paths": []});
+        let data = data.as_object().cloned().unwrap_or_default();
+        if let Err(error) = self.send(CommMsg { comm_id: CommId(comm_id), data }.into()).await {
+            tracing::debug!(%error, "a widget of the kernel cannot be updated");
+        }
     }
 
     /// Asks the running code to stop, in the way that the kernelspec names.

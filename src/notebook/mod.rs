@@ -16,6 +16,7 @@ pub mod record;
 pub mod translate;
 pub mod validate;
 mod value;
+pub mod widgets;
 
 use serde::Serialize;
 use serde::ser::{SerializeMap, Serializer};

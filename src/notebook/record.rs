@@ -13,6 +13,7 @@ use std::collections::HashMap;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 
+use super::widgets::{CommMessage, Widgets};
 use super::{Cell, Notebook, join_lines, object_entry, split_lines};
 
 /// One thing that happened. `cell` is an index into the notebook's cells.
@@ -72,6 +73,8 @@ pub enum Event {
         /// Whether to wait for the next output.
         wait: bool,
     },
+    /// The kernel said something to a widget.
+    Comm(CommMessage),
     /// A cell is done.
     CellFinished {
         /// Which cell.
@@ -99,6 +102,7 @@ pub struct Recorder {
     start_time: String,
     displays: HashMap<String, Vec<(usize, usize)>>,
     clear_before_next_output: Option<usize>,
+    widgets: Widgets,
 }
 
 impl Recorder {
@@ -131,12 +135,18 @@ impl Recorder {
             start_time: start_time.into(),
             displays: HashMap::new(),
             clear_before_next_output: None,
+            widgets: Widgets::default(),
         }
     }
 
     /// The notebook as it stands; outputs of streams are one string each until [`Recorder::finish`].
     pub fn notebook(&self) -> &Notebook {
         &self.notebook
+    }
+
+    /// What the kernel must be told of its Output widgets after the last events: their comms and outputs.
+    pub fn take_unsent_outputs(&mut self) -> Vec<(String, Value)> {
+        self.widgets.take_unsent()
     }
 
     /// Applies one event. An event for a cell that does not exist is ignored.
@@ -167,6 +177,8 @@ impl Recorder {
             Event::UpdateDisplay { display_id, data, metadata } => {
                 self.update_display(&display_id, data, metadata)
             }
+            Event::Comm(message) => self.widgets.comm(message),
+            Event::ClearOutput { cell, wait } if self.widgets.clear(cell, wait) => {}
             Event::ClearOutput { cell, wait } if wait => self.clear_before_next_output = Some(cell),
             Event::ClearOutput { cell, .. } => self.clear(cell),
             Event::CellFinished { cell, time, failed } => {
@@ -195,6 +207,9 @@ impl Recorder {
                 papermill.insert("exception".into(), true.into());
             }
         }
+        if let Some(widgets) = self.widgets.into_metadata() {
+            self.notebook.metadata_mut().insert("widgets".into(), widgets);
+        }
         let papermill = object_entry(self.notebook.metadata_mut(), "papermill");
         papermill.insert("end_time".into(), end_time.into());
         papermill.insert("duration".into(), seconds(&self.start_time, end_time).into());
@@ -212,7 +227,8 @@ impl Recorder {
         self.cell(cell).map(|cell| object_entry(cell.metadata_mut(), "papermill"))
     }
 
-    fn output(&mut self, index: usize, mut output: Value, display_id: Option<String>) {
+    fn output(&mut self, index: usize, output: Value, display_id: Option<String>) {
+        let Some(mut output) = self.widgets.capture(index, output) else { return };
         if self.clear_before_next_output == Some(index) {
             self.clear_before_next_output = None;
             self.clear(index);
@@ -267,7 +283,7 @@ impl Recorder {
 }
 
 /// Appends the text of `output` to `last` when both are texts of the same stream.
-fn append_stream(last: &mut Value, output: &Value) -> bool {
+pub(super) fn append_stream(last: &mut Value, output: &Value) -> bool {
     let same = output.get("output_type").and_then(Value::as_str) == Some("stream")
         && last.get("output_type") == output.get("output_type")
         && last.get("name") == output.get("name");

@@ -436,3 +436,33 @@ async fn what_a_notebook_starts_in_the_background_goes_with_its_kernel() {
     until("nothing is left behind", async || processes_of(id, bindery.root()).is_empty().then_some(())).await;
     bindery.stop().await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn widgets_are_kept_and_an_output_widget_captures_what_it_should() {
+    let bindery = TestEngine::start().await;
+    let open = "from comm import create_comm\n\
+        state = {'_model_module': '@jupyter-widgets/output', '_model_name': 'OutputModel', '_model_module_version': '1.0.0', 'outputs': [], 'msg_id': ''}\n\
+        heard = []\n\
+        out = create_comm(target_name='jupyter.widget', data={'state': state})\n\
+        out.on_msg(lambda message: heard.append(message['content']['data']))";
+    let capture = "import sys\n\
+        def capture(request):\n    sys.stdout.flush()\n    out.send({'method': 'update', 'state': {'msg_id': request}})\n\
+        capture(get_ipython().kernel.get_parent()['header']['msg_id'])\n\
+        print('captured')\n\
+        capture('')\n\
+        print('free')";
+    let execution = bindery
+        .run("widgets.ipynb", &[open, capture, "print(heard[-1]['state']['outputs'][0]['text'])"])
+        .await;
+    assert_eq!(execution.status, ExecutionStatus::Success, "{:?}", execution.error);
+    let stream = |text: &str| json!({"name": "stdout", "output_type": "stream", "text": [text]});
+    assert_eq!(outputs(&bindery, "widgets.ipynb", 1), [stream("free\n")]);
+    let heard = outputs(&bindery, "widgets.ipynb", 2);
+    assert_eq!(heard[0]["text"], json!(["captured\n", "\n"]), "the kernel is told what its widget shows");
+    let widgets = bindery.read("widgets.ipynb").metadata().unwrap()["widgets"].clone();
+    let models = widgets["application/vnd.jupyter.widget-state+json"]["state"].as_object().unwrap().clone();
+    let (_, model) = models.into_iter().next().unwrap();
+    assert_eq!(model["model_name"], "OutputModel");
+    assert_eq!(model["state"]["outputs"][0]["text"], "captured\n");
+    bindery.stop().await;
+}
