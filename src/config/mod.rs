@@ -266,6 +266,9 @@ impl Config {
             Some(folder) => TemplateStoreConfig::Folder(absolute(Path::new(folder))?),
         };
         let workers = service.workers.unwrap_or_else(processors);
+        if store.max_notebook_size == Some(ByteSize(0)) {
+            return Err(Error::bad_input("`max-notebook-size` must be at least 1 byte"));
+        }
         if workers == 0 {
             return Err(Error::bad_input("`workers` must be at least 1"));
         }

@@ -49,7 +49,7 @@ impl Engine {
         let (_, bytes) = self.store().get(&name).await?;
         let parameters = request.parameters.clone();
         let overwrite = request.overwrite;
-        let shown = target.relative.clone();
+        let (shown, written) = (target.relative.clone(), target.absolute.clone());
         let warnings = blocking(move || {
             let mut notebook = Notebook::parse(&bytes)?;
             let warnings = bind(&mut notebook, &parameters, InjectOptions::default())?;
@@ -69,7 +69,16 @@ impl Engine {
             parameters,
             ..NewNotebook::default()
         };
-        let record = self.database().upsert_notebook(&record, Timestamp::now()).await?;
+        let record = match self.database().upsert_notebook(&record, Timestamp::now()).await {
+            Ok(record) => record,
+            Err(error) => {
+                // Tried again, the request must not find in its way what it left itself.
+                if !overwrite && let Err(error) = std::fs::remove_file(&written) {
+                    tracing::warn!(%error, notebook = %record.path, "a notebook that could not be recorded stays");
+                }
+                return Err(error);
+            }
+        };
         metrics::counter!("bindery_notebooks_created_total").increment(1);
         tracing::info!(template.name = %name, notebook.id = record.id, "a notebook was made from a template");
         Ok(CreatedNotebook { record, warnings })

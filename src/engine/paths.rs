@@ -72,6 +72,9 @@ impl NotebooksRoot {
         if path.len() > 1000 {
             return Err(refuse("is longer than 1000 bytes"));
         }
+        if path.split('/').any(|part| part.len() > 255) {
+            return Err(refuse("has a part that is longer than 255 bytes"));
+        }
         let given = Path::new(path);
         let inside = match given.is_absolute() {
             false => given,

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use jiff::Timestamp;
+use serde_json::{Map, Value};
 use tokio::sync::watch;
 use tokio::time::Instant;
 
@@ -24,7 +25,7 @@ use crate::kernel::launch::launch_command;
 use crate::kernel::search_path::SearchPath;
 use crate::kernel::spec::KernelSpec;
 use crate::kernel::{Kernel, KernelStart, Transport, orphans};
-use crate::notebook::inject::{prepare_metadata, remove_error_markers};
+use crate::notebook::inject::{papermill_metadata, prepare_metadata, remove_error_markers};
 use crate::notebook::record::Recorder;
 use crate::notebook::{Notebook, Parameters};
 
@@ -35,7 +36,8 @@ const SAVE_PATIENCE: Duration = Duration::from_secs(60);
 struct Prepared {
     notebook: Notebook,
     spec: KernelSpec,
-    parameters: Parameters,
+    /// What is bound in the notebook: by this execution, else when it was made from its template.
+    parameters: Map<String, Value>,
     output: RootedPath,
     warnings: Vec<String>,
 }
@@ -186,6 +188,7 @@ impl Engine {
             remove_error_markers(&mut notebook);
             let warnings = notebooks::bind(&mut notebook, &parameters, inject_options(&spec))?;
             prepare_metadata(&mut notebook, Some(&request.notebook_path), Some(&request.output_path), false);
+            let parameters = bound_parameters(&mut notebook);
             Ok(Prepared { notebook, spec, parameters, output, warnings })
         })
         .await
@@ -262,6 +265,11 @@ impl Engine {
         }
         Ok(())
     }
+}
+
+/// The parameters that papermill's metadata name.
+fn bound_parameters(notebook: &mut Notebook) -> Map<String, Value> {
+    papermill_metadata(notebook).get("parameters").and_then(Value::as_object).cloned().unwrap_or_default()
 }
 
 /// The service's own credentials, which are none of a notebook's business.

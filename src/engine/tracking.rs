@@ -2,6 +2,7 @@
 
 use bytes::Bytes;
 use jiff::Timestamp;
+use serde_json::{Map, Value};
 
 use super::notebooks::file_stem;
 use super::{Engine, blocking};
@@ -9,7 +10,6 @@ use crate::convert::html::notebook_to_html;
 use crate::error::{Error, Result};
 use crate::execution::{Execution, ExecutionId, ExecutionStatus, MlflowChild, MlflowLink};
 use crate::mlflow::{MlflowClient, MlflowRun, RunContext, RunOutcome, RunStart, SourceType};
-use crate::notebook::Parameters;
 
 /// An execution's run in MLflow, from its start to its end.
 pub(super) struct Tracking<'a> {
@@ -25,7 +25,7 @@ impl Engine {
     pub(super) async fn start_tracking(
         &self,
         execution: &Execution,
-        parameters: &Parameters,
+        parameters: &Map<String, Value>,
     ) -> Option<Tracking<'_>> {
         let client = self.mlflow()?;
         let request = &execution.request;
@@ -37,10 +37,7 @@ impl Engine {
             user: request.username.clone(),
             execution_id: execution.id.to_string(),
             start_time: execution.start_time,
-            parameters: parameters
-                .iter()
-                .map(|(name, value)| (name.to_owned(), text(&value.to_json())))
-                .collect(),
+            parameters: parameters.iter().map(|(name, value)| (name.clone(), text(value))).collect(),
             tags: Vec::new(),
         };
         let (run, link) = match client.start_run(start).await {
@@ -152,6 +149,6 @@ fn experiment_name(execution: &Execution) -> String {
 }
 
 /// A parameter's value as MLflow shows it: text as it is, all else as JSON.
-fn text(value: &serde_json::Value) -> String {
+fn text(value: &Value) -> String {
     value.as_str().map_or_else(|| value.to_string(), str::to_owned)
 }

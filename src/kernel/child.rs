@@ -2,6 +2,7 @@
 
 use std::collections::VecDeque;
 use std::os::unix::process::ExitStatusExt;
+use std::path::Path;
 use std::process::{ExitStatus, Stdio};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError, mpsc};
 use std::time::Duration;
@@ -29,11 +30,7 @@ pub(super) struct KernelChild {
 
 impl KernelChild {
     /// Starts the process in `cwd` with the variables of the command and of `env`.
-    pub(super) async fn spawn(
-        launch: &LaunchCommand,
-        cwd: &std::path::Path,
-        env: &[(String, String)],
-    ) -> Result<Self> {
+    pub(super) async fn spawn(launch: &LaunchCommand, cwd: &Path, env: &[(String, String)]) -> Result<Self> {
         let mut command = Command::new(&launch.program);
         command
             .args(&launch.args)
@@ -54,7 +51,8 @@ impl KernelChild {
         die_with_parent(&mut command);
         let program = launch.program.to_string_lossy().into_owned();
         let mut child = spawn_from_lasting_thread(command).await.map_err(|error| {
-            Error::kernel(format!("the kernel's program cannot be started: {error}"))
+            let name = Path::new(&program).file_name().unwrap_or_default().to_string_lossy();
+            Error::kernel(format!("the kernel's program `{name}` cannot be started: {error}"))
                 .with_source(std::io::Error::new(error.kind(), format!("{program}: {error}")))
         })?;
         let group = child

@@ -4,7 +4,10 @@ use std::time::{Duration, Instant};
 
 use bindery::ErrorKind;
 use bindery::engine::executions::SubmitExecution;
+use bindery::engine::notebooks::CreateFromTemplate;
+use bindery::engine::templates::TemplateUpload;
 use bindery::execution::ExecutionStatus;
+use bindery::notebook::Parameters;
 use serde_json::{Value, json};
 
 use crate::support::engine::{TestEngine, code_cell, code_notebook, in_place, notebook, processes_of, until};
@@ -465,4 +468,28 @@ async fn widgets_are_kept_and_an_output_widget_captures_what_it_should() {
     assert_eq!(model["model_name"], "OutputModel");
     assert_eq!(model["state"]["outputs"][0]["text"], "captured\n");
     bindery.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_notebook_that_cannot_be_recorded_is_not_left_in_the_way() {
+    let bindery = TestEngine::start().await;
+    let upload = TemplateUpload {
+        file_name: "t.ipynb".into(),
+        category: None,
+        description: String::new(),
+        overwrite: false,
+        bytes: code_notebook(&["1"]).to_string().into(),
+    };
+    bindery.engine.upload_template(upload).await.unwrap();
+    let create = CreateFromTemplate {
+        template_name: "general/t.ipynb".into(),
+        target_directory: "ada".into(),
+        parameters: Parameters::new(),
+        new_name: None,
+        overwrite: false,
+        username: None,
+    };
+    bindery.engine.close().await;
+    assert_eq!(bindery.engine.create_from_template(create).await.unwrap_err().kind(), ErrorKind::Unavailable);
+    assert!(!bindery.root().join("ada/t.ipynb").exists());
 }

@@ -1,7 +1,10 @@
 //! Executions as a real MLflow server shows them.
 
 use bindery::engine::executions::SubmitExecution;
+use bindery::engine::notebooks::CreateFromTemplate;
+use bindery::engine::templates::TemplateUpload;
 use bindery::execution::ExecutionStatus;
+use bindery::notebook::Parameters;
 use serde_json::json;
 
 use crate::support::engine::{TestEngine, code_cell, in_place, notebook};
@@ -27,12 +30,25 @@ async fn an_execution_is_a_run_and_the_notebooks_own_runs_are_its_children() {
         ),
         code_cell(3, "raise RuntimeError('after the runs')", &[]),
     ];
-    bindery.put("train.ipynb", &notebook(cells));
-    let submit = SubmitExecution {
-        parameters: Some(serde_json::from_str(r#"{"alpha": 0.25, "tags": ["a"]}"#).unwrap()),
-        kernel_name: Some("mlflow_kernel".into()),
-        ..in_place("train.ipynb")
+    // The way of the five steps: bound when the notebook is made, executed without parameters.
+    let upload = TemplateUpload {
+        file_name: "train.ipynb".into(),
+        category: Some("ml".into()),
+        description: String::new(),
+        overwrite: false,
+        bytes: notebook(cells).to_string().into(),
     };
+    bindery.engine.upload_template(upload).await.unwrap();
+    let create = CreateFromTemplate {
+        template_name: "ml/train.ipynb".into(),
+        target_directory: String::new(),
+        parameters: Parameters::from_json(&json!({"alpha": 0.25, "tags": ["a"]})).unwrap(),
+        new_name: None,
+        overwrite: false,
+        username: None,
+    };
+    bindery.engine.create_from_template(create).await.unwrap();
+    let submit = SubmitExecution { kernel_name: Some("mlflow_kernel".into()), ..in_place("train.ipynb") };
     let id = bindery.engine.submit(submit).await.unwrap();
     let execution = bindery.end(id).await;
     assert_eq!(execution.status, ExecutionStatus::Failed);
@@ -55,7 +71,7 @@ async fn an_execution_is_a_run_and_the_notebooks_own_runs_are_its_children() {
     assert_eq!(run["info"]["status"], "FAILED");
     assert_eq!(
         mlflow.get(&format!("mlflow/experiments/get?experiment_id={experiment}")).await["experiment"]["name"],
-        "train"
+        "ml/train"
     );
     let tag = |name: &str| {
         let tags = run["data"]["tags"].as_array().unwrap();
