@@ -80,6 +80,7 @@ impl Engine {
             .for_each(|it| recording.warn(it));
         recording.save_partial().await;
 
+        let asked_to_stop = stop.clone();
         let tracking = self.start_tracking(&execution, &parameters).await;
         let (kernel, ending) =
             self.run_on_kernel(&execution, &spec, &tracking, &mut recording, started, stop).await;
@@ -126,14 +127,14 @@ impl Engine {
         };
         match saved {
             Ok(()) => {
-                self.write_final(lease, &finish).await?;
+                self.write_final_while_held(lease, &finish, &asked_to_stop).await?;
                 journal.into_iter().for_each(Journal::remove);
             }
             Err(error) => {
                 // The journal stays: it holds what the file should.
                 finish.status = ExecutionStatus::Failed;
                 finish.error = Some(CellError::new(None, "NotebookNotSaved", error.message()));
-                self.write_final(lease, &finish).await?;
+                self.write_final_while_held(lease, &finish, &asked_to_stop).await?;
             }
         }
         self.announce(lease.id, Milestone::Ended);
@@ -239,7 +240,23 @@ impl Engine {
         (Some(kernel), ending)
     }
 
-    /// Writes the final status; tried again while the database is away, for as long as the lease may last.
+    /// Writes the final status of a run that has its result on disk. While nobody asks it to stop it waits for the
+    /// database for as long as that takes: to give up would make a failure of it.
+    async fn write_final_while_held(
+        &self,
+        lease: &Lease,
+        finish: &Finish,
+        stop: &watch::Receiver<Option<Stop>>,
+    ) -> Result<()> {
+        loop {
+            match self.write_final(lease, finish).await {
+                Err(error) if error.kind() == ErrorKind::Unavailable && stop.borrow().is_none() => {}
+                written => return written,
+            }
+        }
+    }
+
+    /// Writes the final status; tried again while the database is away, for a minute.
     pub(super) async fn write_final(&self, lease: &Lease, finish: &Finish) -> Result<()> {
         let until = Instant::now() + SAVE_PATIENCE;
         loop {
