@@ -12,9 +12,12 @@ reason is given, and for another text, or a refusal, where one is.
 import math
 import random
 
-from notebook_fixtures import NESTED, NUMBERS, TEXTS, tagged, write
+from notebook_fixtures import NESTED, NUMBERS, TESTS, TEXTS, tagged, write
+from papermill.iorw import load_notebook_node
+from papermill.parameterize import parameterize_notebook
 from papermill.tests import test_translators
-from papermill.translators import papermill_translators
+from papermill.translators import PythonTranslator, papermill_translators
+from papermill.utils import nb_kernel_name, nb_language
 
 KERNELS = ["python", "R", "scala", "julia", "matlab", ".net-csharp", ".net-fsharp", ".net-powershell", "bash"]
 
@@ -193,6 +196,20 @@ WRONG = {
 }
 
 
+def notebooks():
+    """The cells that papermill injects into real notebooks of other languages than Python."""
+    for path in sorted((TESTS / "notebooks").rglob("*.ipynb")):
+        try:
+            notebook = load_notebook_node(str(path))
+            translator = papermill_translators.find_translator(nb_kernel_name(notebook), nb_language(notebook))
+        except Exception:
+            continue
+        if translator is not PythonTranslator:
+            notebook = parameterize_notebook(notebook, {"alpha": 0.1, "message": 'a "b"', "n": 3})
+            index = next(i for i, cell in enumerate(notebook.cells) if "injected-parameters" in cell.metadata.tags)
+            yield {"notebook": path.relative_to(TESTS / "notebooks").as_posix(), "index": index, "source": notebook.cells[index].source}
+
+
 def main():
     generator = random.Random(7)
     alphabet = "ab \"'\\\n\r\t\0\x1b{}#$%é\x85\u2028\ufffd🙂n0xuU`!;()*“"
@@ -217,6 +234,7 @@ def main():
         assert papermill_translators.find_translator(kernel, None).translate(value) == expected
     write("translators.json", written)
     write("translators_published.json", [{"kernel": kernel, "value": tagged(value), "literal": expected} for kernel, value, expected in published])
+    write("translators_notebooks.json", list(notebooks()))
     for kernel in KERNELS:
         print(kernel, sum(kernel in row["wrong"] for row in written), "wrong,", sum(row["cells"][kernel] is None for row in written), "raise")
 
