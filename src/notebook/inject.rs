@@ -9,7 +9,6 @@ use std::collections::HashSet;
 use serde_json::{Map, Value, json};
 
 use super::inspect::{PARAMETERS_TAG, infer_parameters_as};
-use super::python_rules::normalized_name;
 use super::translate::Translator;
 use super::{Cell, Notebook, Parameters, object_entry};
 use crate::error::Result;
@@ -52,7 +51,8 @@ pub struct Injected {
     pub cell_index: usize,
     /// Where that is.
     pub placement: Placement,
-    /// The parameters given that the notebook does not declare: worth a warning each.
+    /// The parameters given that the notebook does not declare: worth a warning each. None where the language
+    /// is not inspected: papermill warns of every parameter then.
     pub unknown_parameters: Vec<String>,
 }
 
@@ -62,7 +62,8 @@ pub struct Injected {
 /// `random` makes the new cell's id: 1 to 64 letters, digits, `-` and `_`; it is asked only in nbformat ≥ 4.5.
 ///
 /// # Errors
-/// `Invalid` when no translator is known for the notebook's kernel and language.
+/// `Invalid` when no translator is known for the notebook's kernel and language, and as [`Translator::codify`];
+/// the notebook is then as it was.
 pub fn inject(
     notebook: &mut Notebook,
     parameters: &Parameters,
@@ -73,15 +74,15 @@ pub fn inject(
         return Ok(None);
     }
     let translator = Translator::for_notebook(notebook, options.kernel_name, options.language)?;
+    let source = translator.codify(parameters, options.comment.unwrap_or(DEFAULT_COMMENT))?;
     let declared = infer_parameters_as(notebook, translator);
-    let declared: HashSet<_> = declared.iter().map(|it| normalized_name(&it.name)).collect();
+    let declared: HashSet<_> = declared.iter().map(|it| translator.stored_name(&it.name)).collect();
     let unknown_parameters = parameters
         .iter()
-        .filter(|(name, _)| !declared.contains(&normalized_name(name)))
+        .filter(|(name, _)| translator.inspects() && !declared.contains(&translator.stored_name(name)))
         .map(|(name, _)| name.to_owned())
         .collect();
 
-    let source = translator.codify(parameters, options.comment.unwrap_or(DEFAULT_COMMENT));
     let mut cell = Cell::code(notebook.cell_id(random), &source);
     cell.set_tag(INJECTED_TAG);
     if options.report_mode {

@@ -1,15 +1,14 @@
 //! Parameters: what a caller binds before a run, name by name, in the order given.
 //!
-//! A [`Parameters`] that exists holds only names that Python can assign to, each once; whoever has one need
-//! not check again.
+//! A [`Parameters`] that exists holds only names that are names in some language, each once. Which ones the
+//! notebook's own language takes is seen when they are translated.
 
-use std::collections::HashSet;
 use std::fmt;
 
 use serde_json::value::RawValue;
 use serde_json::{Map, Value};
 
-use super::python_rules::{identifier_fault, normalized_name};
+use super::python_rules::normalized_name;
 use super::value::ParameterValue;
 use super::{exact_json, validate::MAX_FAULTS};
 use crate::error::{Error, Result};
@@ -30,8 +29,8 @@ impl Parameters {
     /// [`Parameters::from_json_text`] keeps them.
     ///
     /// # Errors
-    /// `Invalid` when it is not an object, and for every name that is not an identifier of Python, with the
-    /// field `parameters.<name>`.
+    /// `Invalid` when it is not an object, and for every name that is none in any language, with the field
+    /// `parameters.<name>`.
     pub fn from_json(value: &Value) -> Result<Self> {
         match value {
             Value::Object(entries) => Self::from_entries(
@@ -62,15 +61,9 @@ impl Parameters {
 
     fn from_entries(entries: impl IntoIterator<Item = (String, ParameterValue)>) -> Result<Self> {
         let mut parameters = Self::new();
-        let mut names = HashSet::new();
         let mut faults = Vec::new();
         for (name, value) in entries {
-            // A second spelling of one Python name would silently win over the first.
-            let fault = identifier_fault(&name).or_else(|| {
-                (!names.insert(normalized_name(&name)))
-                    .then_some("is the same name to Python as another parameter: give one of them")
-            });
-            match fault {
+            match name_fault(&name) {
                 Some(_) if faults.len() == MAX_FAULTS => break,
                 Some(fault) => faults.extend_from_slice(fault_of_name(&name, fault).fields()),
                 None => parameters.0.push((name, value)),
@@ -89,10 +82,10 @@ impl Parameters {
     /// Python dict).
     ///
     /// # Errors
-    /// `Invalid`, with the field `parameters.<name>`, when the name is not an identifier of Python.
+    /// `Invalid`, with the field `parameters.<name>`, when the name is none in any language.
     pub fn insert(&mut self, name: impl Into<String>, value: ParameterValue) -> Result<()> {
         let name = name.into();
-        if let Some(fault) = identifier_fault(&name) {
+        if let Some(fault) = name_fault(&name) {
             return Err(fault_of_name(&name, fault));
         }
         match self.0.iter_mut().find(|(other, _)| same_name(other, &name)) {
@@ -136,13 +129,21 @@ impl fmt::Debug for Parameters {
     }
 }
 
+/// Why this is a name in no language, or `None`. `.` stands in names of R, `$` of JavaScript and Scala, `!` of
+/// Julia; nothing here can end a name and begin code.
+fn name_fault(name: &str) -> Option<&'static str> {
+    let is_part = |it: char| unicode_ident::is_xid_continue(it) || matches!(it, '.' | '$' | '!');
+    (name.is_empty() || !name.chars().all(is_part))
+        .then_some("is not a name in any language: use letters, digits and `_`, and no digit at the start")
+}
+
 /// Whether Python takes both for one name.
 fn same_name(left: &str, right: &str) -> bool {
     left == right
         || (!(left.is_ascii() && right.is_ascii()) && normalized_name(left) == normalized_name(right))
 }
 
-fn fault_of_name(name: &str, fault: &str) -> Error {
+pub(super) fn fault_of_name(name: &str, fault: &str) -> Error {
     const SHOWN: usize = 64;
     let shown: String = name.chars().take(SHOWN).flat_map(char::escape_debug).collect();
     let field = format!("parameters.{shown}");
@@ -225,9 +226,10 @@ mod tests {
     #[test]
     fn every_bad_name_is_reported_with_its_place() {
         let error =
-            Parameters::from_json(&json!({"ok": 1, "a b": 2, "class": 3, "ﬁ": 4, "fi": 5})).unwrap_err();
+            Parameters::from_json(&json!({"ok": 1, "a b": 2, "class": 3, "a.b$c!": 4, "x;": 5, "": 6}))
+                .unwrap_err();
         let fields: Vec<_> = error.fields().iter().map(|fault| fault.field.as_str()).collect();
-        assert_eq!(fields, ["parameters.a b", "parameters.class", "parameters.fi"]);
+        assert_eq!(fields, ["parameters.a b", "parameters.x;", "parameters."]);
     }
 
     #[test]

@@ -314,4 +314,5 @@ def main():
     write("validation.json", list(validation()))
 
 
-main()
+if __name__ == "__main__":
+    main()

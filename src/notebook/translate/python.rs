@@ -1,96 +1,73 @@
 //! Python: the literals, the parameters cell and its inspection, as papermill's `PythonTranslator` has them
 //! (without the formatter `black`, which papermill uses when it happens to be installed).
 
-use std::fmt::Write as _;
 use std::sync::LazyLock;
 
 use regex::Regex;
 
+use super::Language;
+use super::writing::{
+    Written, float_literal, integer_digits, push, push_joined, push_python_code, push_quoted,
+};
 use crate::notebook::inspect::Parameter;
-use crate::notebook::json::python_float;
-use crate::notebook::parameters::Parameters;
-use crate::notebook::python_rules::strip;
+use crate::notebook::python_rules::{identifier_fault, normalized_name, strip};
 use crate::notebook::split_lines;
 use crate::notebook::value::ParameterValue;
 
-/// The cell: the comment, then one assignment per line.
-pub(super) fn codify(parameters: &Parameters, comment: &str) -> String {
-    // A line break would end the comment, and what follows would be code.
-    let comment = comment.replace(|character: char| character.is_control(), " ");
-    let mut source = strip(&format!("# {comment}")).to_owned();
-    source.push('\n');
-    for (name, value) in parameters.iter() {
-        source.push_str(name);
-        source.push_str(" = ");
-        push_literal(&mut source, value);
-        source.push('\n');
+pub(super) struct Python;
+
+impl Language for Python {
+    fn name(&self) -> &'static str {
+        "Python"
     }
-    source
+
+    fn comment(&self, text: &str) -> String {
+        format!("# {text}")
+    }
+
+    fn name_fault(&self, name: &str) -> Option<&'static str> {
+        identifier_fault(name)
+    }
+
+    fn stored_name(&self, name: &str) -> String {
+        normalized_name(name)
+    }
+
+    fn push_assignment(&self, out: &mut String, name: &str, value: &ParameterValue) -> Written {
+        push(out, format_args!("{name} = "));
+        push_literal(out, value)?;
+        out.push('\n');
+        Ok(())
+    }
 }
 
-fn push_literal(out: &mut String, value: &ParameterValue) {
+fn push_literal(out: &mut String, value: &ParameterValue) -> Written {
     match value {
         ParameterValue::Null => out.push_str("None"),
-        ParameterValue::Bool(true) => out.push_str("True"),
-        ParameterValue::Bool(false) => out.push_str("False"),
-        ParameterValue::Integer(value) => push(out, format_args!("{value}")),
-        ParameterValue::BigInteger(digits) => out.push_str(digits),
-        ParameterValue::Float(value) if value.is_nan() => out.push_str("float('nan')"),
-        ParameterValue::Float(f64::INFINITY) => out.push_str("float('inf')"),
-        ParameterValue::Float(f64::NEG_INFINITY) => out.push_str("float('-inf')"),
-        ParameterValue::Float(value) => out.push_str(&python_float(*value)),
-        ParameterValue::String(text) => push_string(out, text),
+        ParameterValue::Bool(value) => out.push_str(if *value { "True" } else { "False" }),
+        ParameterValue::Integer(_) | ParameterValue::BigInteger(_) => {
+            out.push_str(&integer_digits(value).unwrap_or_default());
+        }
+        ParameterValue::Float(value) => {
+            out.push_str(&float_literal(*value, ["float('nan')", "float('inf')", "float('-inf')"]));
+        }
+        ParameterValue::String(text) => push_quoted(out, text, push_python_code),
         ParameterValue::List(values) => {
             out.push('[');
-            for (index, value) in values.iter().enumerate() {
-                push_comma(out, index);
-                push_literal(out, value);
-            }
+            push_joined(out, ", ", values, push_literal)?;
             out.push(']');
         }
         ParameterValue::Dict(entries) => {
             out.push('{');
-            for (index, (key, value)) in entries.iter().enumerate() {
-                push_comma(out, index);
-                push_string(out, key);
+            push_joined(out, ", ", entries, |out, (key, value)| {
+                push_quoted(out, key, push_python_code);
                 out.push_str(": ");
-                push_literal(out, value);
-            }
+                push_literal(out, value)
+            })?;
             out.push('}');
         }
     }
-}
-
-/// The text between double quotes, escaped as Python's codec `unicode_escape` does, and the quotes in it too.
-fn push_string(out: &mut String, text: &str) {
-    out.push('"');
-    for character in text.chars() {
-        match character {
-            '\\' => out.push_str("\\\\"),
-            '"' => out.push_str("\\\""),
-            '\t' => out.push_str("\\t"),
-            '\n' => out.push_str("\\n"),
-            '\r' => out.push_str("\\r"),
-            ' '..='~' => out.push(character),
-            _ => match u32::from(character) {
-                code @ 0..=0xff => push(out, format_args!("\\x{code:02x}")),
-                code @ 0x100..=0xffff => push(out, format_args!("\\u{code:04x}")),
-                code => push(out, format_args!("\\U{code:08x}")),
-            },
-        }
-    }
-    out.push('"');
-}
-
-fn push_comma(out: &mut String, index: usize) {
-    if index > 0 {
-        out.push_str(", ");
-    }
-}
-
-fn push(out: &mut String, arguments: std::fmt::Arguments<'_>) {
-    #[expect(clippy::expect_used, reason = "a String takes every character")]
-    out.write_fmt(arguments).expect("writing to memory cannot fail");
+    Ok(())
 }
 
 /// One declaration, on one line: `name: annotation = value  # type: comment help`.

@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use bindery::notebook::inject::{
     InjectOptions, Placement, add_error_markers, inject, prepare_metadata, remove_error_markers,
 };
-use bindery::notebook::{Notebook, Parameters, infer_parameters};
+use bindery::notebook::{Notebook, Parameters, Translator, infer_parameters};
 use serde_json::{Value, json};
 
 use super::{fixture, real_notebooks};
@@ -27,9 +27,11 @@ fn parameters_stand_where_papermill_puts_them() {
         let name = row["notebook"].as_str().unwrap();
         let mut notebook = Notebook::parse(&real[name]).unwrap();
         if let Some(error) = row["error"].as_str() {
-            // Papermill also refuses a notebook that names no kernel; Bindery asks for a known language only.
+            // Papermill also refuses a notebook that names no kernel, and languages that Bindery knows besides;
+            // Bindery asks for a known language only.
             let result = inject(&mut notebook, &parameters(), InjectOptions::default(), String::new);
-            assert!(result.is_err() || error != "PapermillException", "{name} {error}");
+            let is_known = Translator::for_notebook(&notebook, None, None).is_ok();
+            assert!(result.is_err() || is_known || error != "PapermillException", "{name} {error}");
             continue;
         }
         assert_eq!(serde_json::to_value(infer_parameters(&notebook)).unwrap(), row["declared"], "{name}");
@@ -53,7 +55,7 @@ fn everything_else_survives_byte_for_byte() {
         let mut notebook = Notebook::parse(&bytes).unwrap();
         let before = notebook.to_bytes();
         let known_papermill = notebook.metadata().and_then(|it| it.get("papermill")).cloned();
-        let options = InjectOptions { language: Some("python"), ..InjectOptions::default() };
+        let options = InjectOptions { kernel_name: Some("python"), ..InjectOptions::default() };
         let injected = inject(&mut notebook, &parameters(), options, || "0badcafe".into()).unwrap().unwrap();
         if injected.placement == Placement::Replaced {
             continue;
@@ -149,10 +151,37 @@ fn report_mode_hides_the_source_of_code_cells() {
 #[test]
 fn the_kernel_and_language_given_go_before_the_notebooks_own() {
     let mut notebook = notebook(5, &[]);
-    let options = InjectOptions { language: Some("R"), ..InjectOptions::default() };
+    let options = InjectOptions { language: Some("C++"), ..InjectOptions::default() };
     let error = inject(&mut notebook, &parameters(), options, String::new).unwrap_err();
-    assert!(error.message().contains("language `R`"), "{error}");
+    assert!(error.message().contains("language `C++`"), "{error}");
     assert_eq!(notebook.cells().len(), 0, "a refused injection leaves the notebook alone");
+}
+
+#[test]
+fn notebooks_of_other_languages_get_papermills_cell() {
+    let real: HashMap<_, _> = real_notebooks().into_iter().collect();
+    let rows = fixture("translators_notebooks.json");
+    let parameters = Parameters::from_json(&json!({"alpha": 0.1, "message": "a \"b\"", "n": 3})).unwrap();
+    assert!(rows.len() >= 10);
+    for row in rows {
+        let name = row["notebook"].as_str().unwrap();
+        let mut notebook = Notebook::parse(&real[name]).unwrap();
+        let injected = inject_default(&mut notebook, &parameters);
+        assert_eq!(injected.cell_index, row["index"], "{name}");
+        assert_eq!(notebook.cells()[injected.cell_index].source(), row["source"].as_str().unwrap(), "{name}");
+        // Papermill warns of every parameter here, for want of an inspection.
+        assert!(injected.unknown_parameters.is_empty(), "{name}");
+    }
+}
+
+#[test]
+fn a_value_that_the_language_cannot_hold_leaves_the_notebook_alone() {
+    let mut notebook = notebook(5, &["parameters"]);
+    let before = notebook.to_bytes();
+    let options = InjectOptions { kernel_name: Some("bash"), ..InjectOptions::default() };
+    let error = inject(&mut notebook, &parameters(), options, String::new).unwrap_err();
+    assert_eq!(error.fields()[0].field, "parameters.flags");
+    assert!(notebook.to_bytes() == before);
 }
 
 #[test]

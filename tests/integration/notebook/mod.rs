@@ -4,7 +4,9 @@
 mod bad_input;
 mod corpus;
 mod injection;
+mod interpreters;
 mod parameters;
+mod translators;
 mod validation;
 
 use std::fs;

@@ -14,7 +14,7 @@ fn literals_are_papermills() {
         parameters.insert("x", untagged(&row["value"])).unwrap();
         let literal = row["literal"].as_str().unwrap();
         assert_eq!(
-            Translator::Python.codify(&parameters, "Parameters"),
+            Translator::Python.codify(&parameters, "Parameters").unwrap(),
             format!("# Parameters\nx = {literal}\n"),
             "{}",
             row["value"]
@@ -27,7 +27,10 @@ fn a_comment_cannot_become_code() {
     let check = |comment: &str, expected: &str| {
         let mut parameters = Parameters::new();
         parameters.insert("x", ParameterValue::Null).unwrap();
-        assert_eq!(Translator::Python.codify(&parameters, comment), format!("{expected}\nx = None\n"));
+        assert_eq!(
+            Translator::Python.codify(&parameters, comment).unwrap(),
+            format!("{expected}\nx = None\n")
+        );
     };
     check("Parameters", "# Parameters");
     check("", "#");
@@ -48,7 +51,8 @@ fn text_from_the_command_line_is_resolved_as_papermill_resolves_it() {
 fn names_are_judged_as_python_judges_them() {
     for row in fixture("names.json") {
         let name = row["name"].as_str().unwrap();
-        let result = Parameters::from_json(&json!({name: 1}));
+        let result =
+            Parameters::from_json(&json!({name: 1})).and_then(|it| Translator::Python.codify(&it, ""));
         assert_eq!(result.is_ok(), row["good"].as_bool().unwrap(), "{name:?}: {result:?}");
         if let Err(error) = result {
             assert!(error.fields()[0].field.starts_with("parameters."), "{error}");
