@@ -11,11 +11,13 @@ pub mod inject;
 pub mod inspect;
 pub mod json;
 pub mod parameters;
+pub mod path_template;
 mod python_rules;
 pub mod record;
 pub mod translate;
 pub mod validate;
 mod value;
+pub mod yaml;
 
 use serde::Serialize;
 use serde::ser::{SerializeMap, Serializer};

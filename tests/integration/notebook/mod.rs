@@ -5,7 +5,9 @@ mod bad_input;
 mod corpus;
 mod injection;
 mod parameters;
+mod path_template;
 mod validation;
+mod yaml;
 
 use std::fs;
 use std::path::{Path, PathBuf};
