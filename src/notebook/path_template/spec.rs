@@ -1,7 +1,8 @@
 //! Python's format specification, `[[fill]align][sign][#][0][width][grouping][.precision][type]`, for texts and
 //! numbers (the "Format Specification Mini-Language" of Python's `string` module).
 
-use super::{Fault, other, plain_text};
+use super::text::plain_text;
+use super::{Fault, other};
 use crate::notebook::json::python_float;
 use crate::notebook::value::ParameterValue;
 
