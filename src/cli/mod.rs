@@ -9,6 +9,7 @@ mod execute;
 mod executions;
 mod exit;
 mod flags;
+mod inspect;
 pub mod kernels;
 mod log;
 mod notebooks;
@@ -32,6 +33,7 @@ use log::LogLevel;
 #[command(
     name = "bindery",
     version,
+    propagate_version = true,
     // The last of two flags counts, so that an alias can hold defaults; papermill does the same.
     args_override_self = true,
     after_help = "Examples:
@@ -67,7 +69,8 @@ pub struct Cli {
 
 #[derive(Debug, Subcommand)]
 enum Command {
-    Execute(execute::ExecuteArgs),
+    Execute(Box<execute::ExecuteArgs>),
+    Inspect(inspect::InspectArgs),
     Serve(serve::ServeArgs),
     Demo(demo::DemoArgs),
     Kernels(KernelsCommand),
@@ -113,9 +116,12 @@ pub fn start_logging(cli: &Cli) {
     std::panic::set_hook(Box::new(|panic| {
         print::tell!("error: a fault of Bindery's own, please report it: {panic}");
     }));
-    let serves = matches!(cli.command, Command::Serve(_));
-    let default = if serves { LogLevel::Info } else { LogLevel::Warn };
-    log::start(cli.log_level, default, serves);
+    let default = match &cli.command {
+        Command::Serve(_) => LogLevel::Info,
+        Command::Execute(args) => args.default_log_level(),
+        _ => LogLevel::Warn,
+    };
+    log::start(cli.log_level, default, matches!(cli.command, Command::Serve(_)));
 }
 
 /// Runs what the command line says.
@@ -124,7 +130,8 @@ pub fn start_logging(cli: &Cli) {
 /// What went wrong, to be given to [`report`].
 pub async fn run(cli: Cli) -> Result<Exit> {
     match cli.command {
-        Command::Execute(args) => execute::run(args).await,
+        Command::Execute(args) => execute::run(*args).await,
+        Command::Inspect(args) => inspect::run(args).await,
         Command::Serve(args) => serve::run(args).await,
         Command::Demo(args) => demo::run(args).await,
         Command::Kernels(KernelsCommand { kernels, settings }) => {

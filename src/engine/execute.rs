@@ -1,6 +1,7 @@
 //! One notebook from one file into another, without a service: papermill's `execute_notebook`.
 
 use std::path::PathBuf;
+use std::time::Duration;
 
 use jiff::Timestamp;
 use tokio::sync::watch;
@@ -15,20 +16,23 @@ use super::{blocking, files, isoformat, notebooks};
 use crate::error::Result;
 use crate::execution::{CellError, Limits};
 use crate::notebook::inject::{InjectOptions, prepare_metadata, remove_error_markers};
-use crate::notebook::record::Recorder;
-use crate::notebook::{Cell, Notebook, Parameters};
+use crate::notebook::inspect::{PARAMETERS_TAG, infer_parameters_as};
+use crate::notebook::record::{Event, Recorder};
+use crate::notebook::{Cell, Notebook, Parameter, Parameters, Translator};
 
 /// What to execute, and how.
 #[derive(Debug, Clone)]
 pub struct ExecuteFile {
     /// The notebook to read.
-    pub input: PathBuf,
-    /// The notebook to write.
-    pub output: PathBuf,
+    pub input: Input,
+    /// The notebook to write; without one it is given back ([`ExecutedFile::notebook`]), for standard output.
+    pub output: Option<PathBuf>,
     /// The parameters to bind.
     pub parameters: Parameters,
     /// The kernel, when it is not the notebook's own choice.
     pub kernel_name: Option<String>,
+    /// The language that parameters are written in, when it is not the kernel's.
+    pub language: Option<String>,
     /// Where the kernel works.
     pub cwd: PathBuf,
     /// Where Bindery's own kernels are.
@@ -39,10 +43,64 @@ pub struct ExecuteFile {
     pub prepare_only: bool,
     /// Whether the sources of code cells are hidden in the result.
     pub report_mode: bool,
+    /// When the output is saved before the end.
+    pub saves: Saves,
 }
 
+/// Where a notebook comes from.
+#[derive(Debug, Clone)]
+pub enum Input {
+    /// A file.
+    File(PathBuf),
+    /// Bytes, from standard input.
+    Bytes(Vec<u8>),
+}
+
+impl Input {
+    /// As papermill names it in the notebook's metadata.
+    fn shown(&self) -> String {
+        match self {
+            Self::File(path) => path.display().to_string(),
+            Self::Bytes(_) => PIPE.to_owned(),
+        }
+    }
+
+    fn read(&self) -> Result<Notebook> {
+        match self {
+            Self::File(path) => Notebook::parse(&files::read(path, &self.shown(), u64::MAX - 1)?),
+            Self::Bytes(bytes) => Notebook::parse(bytes),
+        }
+    }
+}
+
+/// The name of standard input and output.
+const PIPE: &str = "-";
+
+/// When the output is saved before the end.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Saves {
+    /// At the end only.
+    AtEnd,
+    /// After cells, at most once a second, and while a cell runs at most at these intervals, if any.
+    WhileRunning(Option<Duration>),
+}
+
+/// What is told while a file is executed.
+#[derive(Debug, Clone, Copy)]
+pub enum Told<'a> {
+    /// The notebook has its parameters; what the user should know of them.
+    Bound(&'a [String]),
+    /// The kernel of this name is about to run.
+    Kernel(&'a str),
+    /// Something happened.
+    Event(&'a Event),
+}
+
+/// Who is told; called in the order of events, and waited for.
+pub type Listener = Box<dyn FnMut(Told<'_>) + Send + Sync>;
+
 /// How it ended. The output is written in every case.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub struct ExecutedFile {
     /// Why it failed.
     pub error: Option<CellError>,
@@ -50,8 +108,26 @@ pub struct ExecutedFile {
     pub execution_count: Option<u64>,
     /// Whether it was interrupted from outside.
     pub interrupted: bool,
-    /// What the user should know.
+    /// What the user should know, beyond what was told when parameters were bound.
     pub warnings: Vec<String>,
+    /// The notebook as a file holds it, when no file was named.
+    pub notebook: Option<Vec<u8>>,
+}
+
+/// The parameters that a notebook declares; `None` when no cell is tagged `parameters`.
+///
+/// # Errors
+/// When the input cannot be read, or its language is none whose parameters are known.
+pub async fn inspect_file(input: Input) -> Result<Option<Vec<Parameter>>> {
+    blocking(move || {
+        let notebook = input.read()?;
+        if !notebook.cells().iter().any(|cell| cell.has_tag(PARAMETERS_TAG)) {
+            return Ok(None);
+        }
+        let translator = Translator::for_notebook(&notebook, None, None)?;
+        Ok(Some(infer_parameters_as(&notebook, translator)))
+    })
+    .await
 }
 
 /// Executes a file. `interrupt` turning true stops it: what was produced is saved.
@@ -62,34 +138,52 @@ pub async fn execute_file(
     request: ExecuteFile,
     progress: watch::Sender<RunProgress>,
     mut interrupt: watch::Receiver<bool>,
+    mut listener: Listener,
 ) -> Result<ExecutedFile> {
     let started = Instant::now();
-    let (input, output) = (request.input.display().to_string(), request.output.display().to_string());
-    let read = request.clone();
+    let input = request.input.shown();
+    let output = request.output.as_ref().map_or_else(|| PIPE.to_owned(), |path| path.display().to_string());
+    let (read, shown) = (request.clone(), output.clone());
     let (notebook, spec, warnings) = blocking(move || {
-        let shown = read.input.display().to_string();
-        let mut notebook = Notebook::parse(&files::read(&read.input, &shown, u64::MAX - 1)?)?;
-        let spec = find_kernel(&read.data_dir, &notebook, read.kernel_name.as_deref())?;
+        let mut notebook = read.input.read()?;
+        let spec = find_kernel(&read.data_dir, &notebook, read.kernel_name.as_deref());
+        // A notebook can be prepared for a kernel that is elsewhere.
+        let spec = if read.prepare_only { spec.ok() } else { Some(spec?) };
         remove_error_markers(&mut notebook);
-        let options = InjectOptions { report_mode: read.report_mode, ..inject_options(&spec) };
+        let options = spec.as_ref().map(inject_options).unwrap_or_default();
+        let options = InjectOptions {
+            report_mode: read.report_mode,
+            kernel_name: options.kernel_name.or(read.kernel_name.as_deref()),
+            language: read.language.as_deref().or(options.language),
+            ..options
+        };
         let warnings = notebooks::bind(&mut notebook, &read.parameters, options)?;
-        let output = read.output.display().to_string();
-        prepare_metadata(&mut notebook, Some(&shown), Some(&output), read.report_mode);
+        prepare_metadata(&mut notebook, Some(&read.input.shown()), Some(&shown), read.report_mode);
         Ok((notebook, spec, warnings))
     })
     .await?;
-    tracing::debug!(%input, %output, kernel.name = %spec.name, "a notebook is ready to run");
-    let mut file = OutputFile::new(request.output, output, std::process::id().to_string());
-    if request.prepare_only {
-        file.save(&notebook).await?;
-        return Ok(ExecutedFile { error: None, execution_count: None, interrupted: false, warnings });
-    }
+    tracing::debug!(%input, %output, "a notebook has its parameters");
+    listener(Told::Bound(&warnings));
+    let file = request.output.map(|path| OutputFile::new(path, output, std::process::id().to_string()));
+    let Some(spec) = spec.filter(|_| !request.prepare_only) else {
+        let notebook = save(file, &notebook).await?;
+        return Ok(ExecutedFile { notebook, ..ExecutedFile::default() });
+    };
 
+    listener(Told::Kernel(&spec.name));
     let recorder = Recorder::start(notebook, &isoformat(Timestamp::now()));
-    // Before anything runs: an output that cannot be written is better found out now.
-    file.save(recorder.notebook()).await?;
-    let mut recording = Recording::new(recorder, None, Some(file), progress);
-    warnings.into_iter().for_each(|warning| recording.warn(warning));
+    // What is not saved on the way is kept out of the recording until the end.
+    let (mut on_the_way, at_end, autosave) = match request.saves {
+        Saves::AtEnd => (None, file, None),
+        Saves::WhileRunning(autosave) => (file, None, autosave),
+    };
+    if let Some(file) = &mut on_the_way {
+        // Before anything runs: an output that cannot be written is better found out now.
+        file.save(recorder.notebook()).await?;
+    }
+    let mut recording = Recording::new(recorder, None, on_the_way, progress)
+        .autosaving(autosave)
+        .watched_by(Some(Box::new(move |event| listener(Told::Event(event)))));
     let (stop, stopped) = watch::channel(None);
     let passing_on = tokio::spawn(async move {
         if interrupt.wait_for(|interrupt| *interrupt).await.is_ok() {
@@ -97,8 +191,9 @@ pub async fn execute_file(
         }
         std::future::pending::<()>().await;
     });
+    let environment = environment();
     let starting =
-        start_kernel(&spec, &request.data_dir, &request.cwd, &[], &[], request.limits.start_timeout);
+        start_kernel(&spec, &request.data_dir, &request.cwd, &environment, &[], request.limits.start_timeout);
     let mut stop_early = stopped.clone();
     let kernel = tokio::select! {
         kernel = starting => kernel.map(Some),
@@ -125,11 +220,26 @@ pub async fn execute_file(
     let failed_cell = error.as_ref().and_then(|error| recording.cells().get(error.cell_index?));
     let execution_count = failed_cell.and_then(Cell::execution_count);
     let Finished { notebook, output, warnings, .. } = recording.finish(error.as_ref(), Timestamp::now());
-    if let Some(mut output) = output {
-        output.save(&notebook).await?;
-    }
+    let notebook = save(output.or(at_end), &notebook).await?;
     if let Some(kernel) = kernel {
         kernel.shutdown(shutdown_grace).await;
     }
-    Ok(ExecutedFile { error, execution_count, interrupted, warnings })
+    Ok(ExecutedFile { error, execution_count, interrupted, warnings, notebook })
+}
+
+/// Saves the result, or gives its bytes back where it has no file.
+async fn save(file: Option<OutputFile>, notebook: &Notebook) -> Result<Option<Vec<u8>>> {
+    match file {
+        Some(mut file) => file.save(notebook).await.map(|()| None),
+        None => Ok(Some(notebook.to_bytes())),
+    }
+}
+
+/// What papermill sets for its kernels: without it, Python 3.11 and later warn of the debugger (`papermill/cli.py`).
+fn environment() -> Vec<(String, String)> {
+    const NO_VALIDATION: &str = "PYDEVD_DISABLE_FILE_VALIDATION";
+    match std::env::var_os(NO_VALIDATION) {
+        Some(_) => Vec::new(),
+        None => vec![(NO_VALIDATION.to_owned(), "1".to_owned())],
+    }
 }

@@ -177,8 +177,10 @@ pub(super) fn bind(
         if injected.placement == Placement::Top {
             warnings
                 .push("the notebook has no cell tagged `parameters`: the values were put on top".to_owned());
-        } else if !injected.unknown_parameters.is_empty() {
-            warnings.push(format!("passed unknown parameter: {}", injected.unknown_parameters.join(", ")));
+        } else {
+            // Papermill's words: people search their logs for them.
+            let unknown = injected.unknown_parameters.iter();
+            warnings.extend(unknown.map(|name| format!("Passed unknown parameter: {name}")));
         }
     }
     Ok(warnings)

@@ -32,8 +32,10 @@ pub struct RunProgress {
     pub code_cells_done: usize,
 }
 
+/// Told of every event as it is recorded.
+pub(super) type Watcher = Box<dyn FnMut(&Event) + Send + Sync>;
+
 /// The recording of one run.
-#[derive(Debug)]
 pub(super) struct Recording {
     recorder: Recorder,
     journal: Option<Journal>,
@@ -41,7 +43,13 @@ pub(super) struct Recording {
     output: Option<OutputFile>,
     progress: watch::Sender<RunProgress>,
     warnings: Vec<String>,
+    watcher: Option<Watcher>,
+    /// How long what a cell puts out may stay unsaved while the cell runs; `None`: until it ends.
+    autosave: Option<Duration>,
     unsaved: bool,
+    /// Whether a cell has begun or ended since the last save.
+    unsaved_step: bool,
+    last_save: Instant,
     next_save: Instant,
 }
 
@@ -61,9 +69,23 @@ impl Recording {
             output,
             progress,
             warnings: Vec::new(),
+            watcher: None,
+            autosave: Some(SAVE_INTERVAL),
             unsaved: true,
+            unsaved_step: true,
+            last_save: Instant::now(),
             next_save: Instant::now(),
         }
+    }
+
+    /// Saves while a cell runs at these intervals only, or not at all.
+    pub(super) fn autosaving(self, autosave: Option<Duration>) -> Self {
+        Self { autosave, ..self }
+    }
+
+    /// Tells `watcher` of every event from now on.
+    pub(super) fn watched_by(self, watcher: Option<Watcher>) -> Self {
+        Self { watcher, ..self }
     }
 
     pub(super) fn cells(&self) -> &[Cell] {
@@ -81,6 +103,10 @@ impl Recording {
         {
             self.journal_failed(&error);
         }
+        if let Some(watcher) = &mut self.watcher {
+            watcher(&event);
+        }
+        self.unsaved_step |= matches!(event, Event::CellStarted { .. } | Event::CellFinished { .. });
         self.recorder.apply(event);
         self.unsaved = true;
     }
@@ -125,9 +151,14 @@ impl Recording {
 
     /// Comes back when what is unsaved should be saved; never when there is nothing to save or nowhere.
     pub(super) async fn save_due(&self) {
-        match self.output {
-            Some(_) if self.unsaved => tokio::time::sleep_until(self.next_save).await,
-            _ => std::future::pending().await,
+        let due = match (&self.output, self.autosave) {
+            (Some(_), _) if self.unsaved_step => Some(self.next_save),
+            (Some(_), Some(interval)) if self.unsaved => Some(self.next_save.max(self.last_save + interval)),
+            _ => None,
+        };
+        match due {
+            Some(due) => tokio::time::sleep_until(due).await,
+            None => std::future::pending().await,
         }
     }
 
@@ -147,8 +178,9 @@ impl Recording {
                 tracing::warn!(%error, cause = error.cause(), "the running notebook cannot be saved now");
             }
         }
-        self.unsaved = false;
-        self.next_save = Instant::now() + SAVE_INTERVAL.max(started.elapsed() * SAVE_SHARE);
+        (self.unsaved, self.unsaved_step) = (false, false);
+        self.last_save = Instant::now();
+        self.next_save = self.last_save + SAVE_INTERVAL.max(started.elapsed() * SAVE_SHARE);
     }
 
     /// Completes the notebook and marks the cell that failed, as papermill does.

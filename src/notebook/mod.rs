@@ -11,12 +11,14 @@ pub mod inject;
 pub mod inspect;
 pub mod json;
 pub mod parameters;
+pub mod path_template;
 mod python_rules;
 pub mod record;
 pub mod translate;
 pub mod validate;
 mod value;
 pub mod widgets;
+pub mod yaml;
 
 use serde::Serialize;
 use serde::ser::{SerializeMap, Serializer};

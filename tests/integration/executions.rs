@@ -105,7 +105,7 @@ async fn parameters_are_bound_and_a_second_run_replaces_the_first() {
         let id = bindery.engine.submit(submit).await.unwrap();
         let execution = bindery.end(id).await;
         assert_eq!(execution.status, ExecutionStatus::Success, "{:?}", execution.error);
-        assert_eq!(execution.warnings, ["passed unknown parameter: big"]);
+        assert_eq!(execution.warnings, ["Passed unknown parameter: big"]);
         let notebook = bindery.read("p.ipynb");
         assert_eq!(notebook.cells().len(), 3);
         assert!(notebook.cells()[1].has_tag("injected-parameters"));

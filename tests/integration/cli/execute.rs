@@ -10,6 +10,7 @@ async fn every_subcommand_explains_itself_with_an_example() {
     for subcommand in [
         "",
         "execute",
+        "inspect",
         "serve",
         "demo",
         "config",
@@ -70,7 +71,7 @@ async fn parameters_arrive_with_their_types() {
     // In place, with lines of progress when they are asked for.
     let ended = place.run(&["execute", "in.ipynb", "in.ipynb", "--progress-bar", "-p", "g", "1"]).await;
     ended.check(0, "Executing: 3/3 cells");
-    assert!(ended.stderr.contains("warning: passed unknown parameter: g"), "{}", ended.stderr);
+    assert!(ended.stderr.contains("warning: Passed unknown parameter: g"), "{}", ended.stderr);
     assert_eq!(streams(&place.read("in.ipynb")), "[0, 0, 0, 0, 0, 0]\n");
 }
 

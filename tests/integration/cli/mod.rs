@@ -3,6 +3,7 @@
 mod demo;
 mod execute;
 mod interruption;
+mod papermill;
 mod resources;
 mod serve;
 

@@ -6,8 +6,10 @@ mod corpus;
 mod injection;
 mod interpreters;
 mod parameters;
+mod path_template;
 mod translators;
 mod validation;
+mod yaml;
 
 use std::fs;
 use std::path::{Path, PathBuf};

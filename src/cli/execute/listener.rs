@@ -1,0 +1,107 @@
+//! What a run says while it goes: warnings, and with `--log-output`, `--stdout-file` and `--stderr-file` what the
+//! notebook puts out, with papermill's words (`papermill/clientwrap.py`, `papermill/engines.py`).
+
+use std::fs::File;
+use std::io::Write;
+use std::path::Path;
+
+use serde_json::Value;
+
+use super::super::file_fault;
+use super::super::print::tell;
+use crate::engine::execute::{Listener, Told};
+use crate::error::Result;
+use crate::notebook::join_lines;
+use crate::notebook::record::Event;
+
+/// A file for one of the notebook's streams; it is there from the start, so that one that cannot be written is
+/// found out before anything runs.
+pub(super) struct StreamFile(Box<dyn Write + Send + Sync>);
+
+impl StreamFile {
+    /// The file at `path`, or standard output for `-`.
+    pub(super) fn create(path: &Path) -> Result<Self> {
+        if path == Path::new("-") {
+            return Ok(Self(Box::new(std::io::stdout())));
+        }
+        let file = File::create(path).map_err(|error| file_fault(path, "written", error))?;
+        Ok(Self(Box::new(file)))
+    }
+}
+
+/// Where what the notebook puts out goes besides the notebook.
+#[derive(Default)]
+pub(super) struct Streams {
+    pub(super) log_output: bool,
+    pub(super) stdout: Option<StreamFile>,
+    pub(super) stderr: Option<StreamFile>,
+}
+
+/// A line at a level, as papermill logs it: nothing but the message.
+macro_rules! log {
+    ($level:ident, $($text:tt)*) => {
+        if tracing::enabled!(tracing::Level::$level) {
+            tell!($($text)*);
+        }
+    };
+}
+
+/// Says a warning, unless warnings are not wanted.
+pub(super) fn warn(warning: &str) {
+    log!(WARN, "warning: {warning}");
+}
+
+/// Says where a run reads and writes, at level info.
+pub(super) fn begin(input: &Path, output: &Path, cwd: Option<&Path>) {
+    log!(INFO, "Input Notebook:  {}", input.display());
+    log!(INFO, "Output Notebook: {}", output.display());
+    if let Some(cwd) = cwd {
+        log!(INFO, "Working directory: {}", cwd.display());
+    }
+}
+
+/// The listener of a run.
+pub(super) fn listener(mut streams: Streams) -> Listener {
+    Box::new(move |told| match told {
+        Told::Bound(warnings) => warnings.iter().for_each(|warning| warn(warning)),
+        Told::Kernel(name) => log!(INFO, "Executing notebook with kernel: {name}"),
+        Told::Event(Event::CellStarted { cell, .. }) if streams.log_output => {
+            log!(INFO, "Executing Cell {:-<40}", cell + 1);
+        }
+        Told::Event(Event::CellFinished { cell, .. }) if streams.log_output => {
+            log!(INFO, "Ending Cell {:-<43}", cell + 1);
+        }
+        Told::Event(Event::Output { output, .. }) => streams.put(output),
+        Told::Event(_) => {}
+    })
+}
+
+impl Streams {
+    fn put(&mut self, output: &Value) {
+        let text = |text: &Value| join_lines(text).into_owned();
+        let (file, content) = match output["name"].as_str() {
+            Some("stdout") => (&mut self.stdout, text(&output["text"])),
+            Some("stderr") => (&mut self.stderr, text(&output["text"])),
+            _ => {
+                if self.log_output
+                    && let Some(plain) = output["data"].get("text/plain")
+                {
+                    log!(INFO, "{}", text(plain));
+                }
+                return;
+            }
+        };
+        match output["name"].as_str() {
+            Some("stdout") if self.log_output => log!(INFO, "{content}"),
+            Some(_) if self.log_output => log!(WARN, "{content}"),
+            _ => {}
+        }
+        if let Some(StreamFile(writer)) = file
+            && let Err(error) = writer.write_all(content.as_bytes()).and_then(|()| writer.flush())
+        {
+            // The notebook has it all the same.
+            warn(&format!("a stream cannot be written to its file any more: {}", error.kind()));
+            *file = None;
+        }
+    }
+}

@@ -1,0 +1,154 @@
+//! Where a notebook is read from and written to: papermill's rules for paths, pipes and `-` (`papermill/cli.py`).
+
+use std::io::{IsTerminal, Read};
+use std::path::{Path, PathBuf};
+
+use jiff::{Timestamp, Zoned};
+use rustix::fs::FileType;
+
+use crate::cli::file_fault;
+use crate::cli::flags::remote;
+use crate::engine::execute::Input;
+use crate::error::{Error, Result};
+use crate::notebook::Parameters;
+use crate::notebook::path_template::{Builtins, fill};
+
+/// The name of standard input and output.
+const PIPE: &str = "-";
+
+/// Input and output as papermill understands what was typed, fields not yet filled in.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Paths {
+    pub(super) input: PathBuf,
+    pub(super) output: PathBuf,
+}
+
+/// How the process is connected.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Connected {
+    /// Whether standard input is a pipe.
+    input_piped: bool,
+    /// Whether standard output is anything but a terminal.
+    output_piped: bool,
+}
+
+impl Connected {
+    pub(super) fn of_process() -> Self {
+        let stdin = rustix::fs::fstat(std::io::stdin()).map(|stat| FileType::from_raw_mode(stat.st_mode));
+        Self { input_piped: stdin == Ok(FileType::Fifo), output_piped: !std::io::stdout().is_terminal() }
+    }
+}
+
+impl Paths {
+    /// With a pipe before it, `execute OUT` reads the pipe; with a pipe on either side, OUT may be missing and is
+    /// standard output.
+    pub(super) fn new(first: Option<&Path>, second: Option<&Path>, connected: Connected) -> Result<Self> {
+        let pipe = || PathBuf::from(PIPE);
+        // An empty path is papermill's way to name none.
+        let named =
+            |path: Option<&Path>| path.filter(|path| !path.as_os_str().is_empty()).map(Path::to_owned);
+        match (named(first), named(second)) {
+            (None, _) if !connected.input_piped => {
+                Err(Error::bad_input("no notebook to execute is named: name IN, or pipe one in"))
+            }
+            (_, None) if !connected.input_piped && !connected.output_piped => {
+                Err(Error::bad_input("no notebook to write is named: name OUT, or `-` for standard output"))
+            }
+            (Some(output), None) if connected.input_piped => Ok(Self { input: pipe(), output }),
+            (input, output) => {
+                Ok(Self { input: input.unwrap_or_else(pipe), output: output.unwrap_or_else(pipe) })
+            }
+        }
+    }
+
+    pub(super) fn writes_to_pipe(&self) -> bool {
+        self.output == Path::new(PIPE)
+    }
+
+    /// The paths with parameters filled in.
+    pub(super) fn filled(&self, parameters: &Parameters) -> Result<Self> {
+        let builtins = Builtins {
+            run_uuid: uuid::Uuid::new_v4().to_string(),
+            current_datetime_local: Zoned::now().datetime(),
+            current_datetime_utc: Timestamp::now(),
+        };
+        let filled = |path: &Path| match path.to_str() {
+            Some(text) => fill(text, parameters, &builtins).map(PathBuf::from),
+            None => Ok(path.to_owned()),
+        };
+        Ok(Self { input: filled(&self.input)?, output: filled(&self.output)? })
+    }
+
+    /// The output file; `None` for standard output. Papermill makes no folders either; better said now than after
+    /// an hour.
+    pub(super) fn checked_output(&self) -> Result<Option<PathBuf>> {
+        let output = &self.output;
+        if self.writes_to_pipe() {
+            return Ok(None);
+        }
+        refuse_remote(output, "OUT")?;
+        if output.is_dir() {
+            return Err(Error::bad_input(format!(
+                "the output {} is a folder: name a file",
+                output.display()
+            )));
+        }
+        match output.parent().filter(|folder| !folder.as_os_str().is_empty()) {
+            Some(folder) if !folder.is_dir() => Err(Error::not_found(format!(
+                "the output's folder {} does not exist: make it first",
+                folder.display()
+            ))),
+            _ => Ok(Some(output.clone())),
+        }
+    }
+}
+
+/// The input: a file, or what standard input holds.
+pub(crate) fn input(path: &Path) -> Result<Input> {
+    if path != Path::new(PIPE) {
+        refuse_remote(path, "IN")?;
+        return Ok(Input::File(path.to_owned()));
+    }
+    let mut bytes = Vec::new();
+    let read = std::io::stdin().lock().read_to_end(&mut bytes);
+    read.map_err(|error| file_fault(Path::new("standard input"), "read", error))?;
+    Ok(Input::Bytes(bytes))
+}
+
+fn refuse_remote(path: &Path, which: &str) -> Result<()> {
+    match remote(path) {
+        Some(url) => Err(Error::bad_input(format!(
+            "{which} is at {url}, which is not supported yet: IN and OUT are local files, or `-` for standard input \
+             and output"
+        ))),
+        None => Ok(()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn pipes_stand_in_for_what_is_not_named() {
+        let check = |named: [&str; 2], pipes: [bool; 2], expected: Option<[&str; 2]>| {
+            let [first, second] = named.map(|path| (!path.is_empty()).then_some(Path::new(path)));
+            let connected = Connected { input_piped: pipes[0], output_piped: pipes[1] };
+            let paths = Paths::new(first, second, connected).ok();
+            let expected =
+                expected.map(|[input, output]| Paths { input: input.into(), output: output.into() });
+            assert_eq!(paths, expected, "{named:?} {pipes:?}");
+        };
+        for pipes in [[false, false], [false, true], [true, false], [true, true]] {
+            check(["a", "b"], pipes, Some(["a", "b"]));
+            check(["-", "-"], pipes, Some(["-", "-"]));
+        }
+        check(["a", ""], [false, false], None);
+        check(["a", ""], [false, true], Some(["a", "-"]));
+        check(["a", ""], [true, false], Some(["-", "a"]));
+        check(["a", ""], [true, true], Some(["-", "a"]));
+        check(["", ""], [false, true], None);
+        check(["", ""], [true, false], Some(["-", "-"]));
+        check(["", ""], [true, true], Some(["-", "-"]));
+    }
+}

@@ -1,0 +1,54 @@
+//! `bindery inspect`: the parameters that a notebook takes.
+
+use std::path::PathBuf;
+
+use clap::Args;
+use serde_json::{Map, Value, json};
+
+use super::Exit;
+use super::execute::pipes;
+use super::print::{print, print_json, table};
+use crate::engine::execute::inspect_file;
+use crate::error::Result;
+
+/// Show the parameters that a notebook takes: name, type, default and help
+///
+/// They are what the cell tagged `parameters` assigns; the type comes from an annotation or a `# type:` comment, the
+/// help from the comment behind.
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:
+  bindery inspect in.ipynb
+  bindery inspect in.ipynb --json       as papermill's inspect_notebook gives them")]
+pub(super) struct InspectArgs {
+    /// The notebook; `-` is standard input
+    #[arg(value_name = "NOTEBOOK")]
+    notebook: PathBuf,
+    /// Print JSON: names, each with name, inferred_type_name, default and help
+    #[arg(long)]
+    json: bool,
+}
+
+pub(super) async fn run(args: InspectArgs) -> Result<Exit> {
+    let declared = inspect_file(pipes::input(&args.notebook)?).await?;
+    let parameters = declared.as_deref().unwrap_or_default();
+    if args.json {
+        let by_name: Map<String, Value> =
+            parameters.iter().map(|parameter| (parameter.name.clone(), json!(parameter))).collect();
+        return print_json(&by_name).map(|()| Exit::Success);
+    }
+    let text = match (&declared, parameters) {
+        (None, _) => "no cell is tagged `parameters`\n".to_owned(),
+        (_, []) => "the cell tagged `parameters` declares none\n".to_owned(),
+        (_, parameters) => {
+            let rows: Vec<_> = parameters
+                .iter()
+                .map(|it| {
+                    let type_name = if it.inferred_type_name == "None" { "" } else { &it.inferred_type_name };
+                    [it.name.clone(), type_name.to_owned(), it.default.clone(), it.help.clone()]
+                })
+                .collect();
+            table(["NAME", "TYPE", "DEFAULT", "HELP"], &rows)
+        }
+    };
+    print(&text).map(|()| Exit::Success)
+}
