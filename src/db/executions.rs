@@ -255,6 +255,23 @@ impl Database {
             .map_err(lost)
     }
 
+    /// Notes that an ended execution's notebook was saved after all, and where.
+    ///
+    /// # Errors
+    /// `NotFound`; `Unavailable` when the database cannot be used.
+    pub async fn record_delivery(&self, id: ExecutionId, output_path: &str, warning: &str) -> Result<()> {
+        let mut warnings = self.execution(id).await?.warnings;
+        warnings.push(warning.to_owned());
+        sqlx::query("UPDATE executions SET output_path = $1, warnings = $2 WHERE id = $3")
+            .bind(output_path)
+            .bind(to_json(&warnings)?)
+            .bind(id.0)
+            .execute(&self.pool)
+            .await
+            .map(drop)
+            .map_err(lost)
+    }
+
     /// Cancels a pending execution at once, or asks the worker of a running one to stop it.
     ///
     /// # Errors

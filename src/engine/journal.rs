@@ -148,6 +148,13 @@ pub(super) fn replay(folder: &Path, id: ExecutionId) -> Result<Option<(Recorder,
     Ok(begun.then_some((recorder, saved)))
 }
 
+/// The executions whose journals are there.
+pub(super) fn left(folder: &Path) -> Vec<ExecutionId> {
+    let Ok(entries) = std::fs::read_dir(folder) else { return Vec::new() };
+    let id = |name: &str| name.strip_suffix(".jsonl")?.parse().ok();
+    entries.flatten().filter_map(|entry| id(entry.file_name().to_str()?)).map(ExecutionId).collect()
+}
+
 /// Removes the journal of an execution that has been settled.
 pub(super) fn discard(folder: &Path, id: ExecutionId) {
     // An error leaves a file that nobody reads.

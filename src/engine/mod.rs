@@ -1,6 +1,7 @@
 //! The use cases: the only place where database, store, queue, kernels and MLflow meet. One file per noun.
 
 mod cells;
+mod deliver;
 pub mod execute;
 pub mod executions;
 mod files;

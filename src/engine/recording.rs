@@ -251,7 +251,7 @@ pub(super) struct FileState {
 }
 
 impl FileState {
-    fn of(path: &Path) -> Option<Self> {
+    pub(super) fn of(path: &Path) -> Option<Self> {
         let metadata = std::fs::metadata(path).ok()?;
         Some(Self {
             inode: metadata.ino(),
@@ -270,6 +270,17 @@ impl OutputFile {
     /// The same file taken up again: it looked like `written` when the run last wrote it, if it ever did.
     pub(super) fn resumed(self, written: Option<FileState>) -> Self {
         Self { written, ..self }
+    }
+
+    /// A file beside this one, for when what is there now may be somebody else's.
+    pub(super) fn beside(mut self) -> Self {
+        self.step_aside();
+        self
+    }
+
+    /// Where it is, as clients know it.
+    pub(super) fn relative(&self) -> &str {
+        &self.relative
     }
 
     /// Where the notebook is when it had to go elsewhere than asked for.

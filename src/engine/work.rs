@@ -8,6 +8,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::AbortOnDropHandle;
 
 use super::cells::Stop;
+use super::deliver::DELIVERY_INTERVAL;
 use super::journal;
 use super::recording::{OutputFile, RunProgress, complete};
 use super::{Engine, Milestone, blocking};
@@ -33,6 +34,13 @@ impl Engine {
     /// `Internal` when the queue gives up, which it has no reason to.
     pub async fn work(&self, shutdown: CancellationToken) -> Result<()> {
         let settling = AbortOnDropHandle::new(tokio::spawn(self.clone().settle_abandoned(shutdown.clone())));
+        let deliverer = self.clone();
+        let _delivering = AbortOnDropHandle::new(tokio::spawn(async move {
+            loop {
+                deliverer.deliver_journals().await;
+                tokio::time::sleep(DELIVERY_INTERVAL).await;
+            }
+        }));
         let (stop, stopped) = watch::channel(false);
         let grace = self.config().shutdown_grace;
         let patience = shutdown.clone();

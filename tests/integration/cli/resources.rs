@@ -86,9 +86,6 @@ async fn flags_that_make_no_sense_are_refused() {
     place.run(&["executions", "list", "--limit", "0"]).await.check(1, "--limit");
     place.run(&["notebooks", "list", "--limit", "0"]).await.check(1, "--limit");
     place.run(&["executions", "submit", "in.ipynb", "--username", ""]).await.check(1, "--username");
-    place.run(&["execute", "in.ipynb", "-"]).await.check(1, "`-`, standard input or output");
-    place.run(&["execute", "-", "out.ipynb"]).await.check(1, "`-`, standard input or output");
-    assert!(!place.path("-").exists());
     place.run(&["templates", "upload", "nope.ipynb"]).await.check(1, "error: nope.ipynb does not exist");
     place.run(&["demo", "--once", "--data-dir", "in.ipynb"]).await.check(2, "choose another with --data-dir");
 }

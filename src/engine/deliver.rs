@@ -1,0 +1,164 @@
+//! Late delivery: an execution that ended while its notebook could not be saved has left its journal; when there
+//! is room again, what the journal holds goes where it should have gone.
+
+use std::time::Duration;
+
+use jiff::{SignedDuration, Timestamp};
+
+use super::recording::{OutputFile, complete};
+use super::{Engine, blocking, journal};
+use crate::error::{ErrorKind, Result};
+use crate::execution::{Execution, ExecutionId};
+use crate::notebook::record::RunEnd;
+
+/// How often left journals are looked for.
+pub(super) const DELIVERY_INTERVAL: Duration = Duration::from_secs(60);
+/// For so long after its end an execution's journal may still be in its worker's hands.
+const IN_HAND: SignedDuration = SignedDuration::from_secs(120);
+
+impl Engine {
+    /// Delivers what left journals hold, as far as it can be saved now.
+    pub(super) async fn deliver_journals(&self) {
+        let folder = self.journal_dir();
+        let Ok(left) = blocking(move || Ok(journal::left(&folder))).await else { return };
+        for id in left {
+            match self.deliver(id).await {
+                Ok(Some(path)) => {
+                    tracing::info!(execution.id = %id, notebook = %path, "a notebook that could not be saved is saved now");
+                }
+                Ok(None) => {}
+                Err(error) => tracing::debug!(execution.id = %id, %error, "a notebook cannot be saved yet"),
+            }
+        }
+    }
+
+    async fn deliver(&self, id: ExecutionId) -> Result<Option<String>> {
+        let execution = match self.database().execution(id).await {
+            // The journal of another database's execution is none of ours.
+            Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
+            execution => execution?,
+        };
+        let ended = execution.end_time.filter(|_| execution.status.is_final());
+        let Some(end_time) = ended.filter(|end| end.duration_until(Timestamp::now()) > IN_HAND) else {
+            return Ok(None);
+        };
+        let path = self.save_left(&execution, end_time).await?;
+        if let Some(path) = &path {
+            let warning =
+                format!("the notebook could not be saved when the run ended; it was saved later as `{path}`");
+            self.database().record_delivery(id, path, &warning).await?;
+        }
+        journal::discard(&self.journal_dir(), id);
+        Ok(path)
+    }
+
+    /// Saves what an ended execution's journal holds: in its place when nobody has written there since, else beside.
+    async fn save_left(&self, execution: &Execution, end_time: Timestamp) -> Result<Option<String>> {
+        let (folder, id, error) = (self.journal_dir(), execution.id, execution.error.clone());
+        let replayed = blocking(move || journal::replay(&folder, id)).await?;
+        let Some((recorder, saved)) = replayed else { return Ok(None) };
+        let end = match &error {
+            // Its cells say for themselves how they ended.
+            Some(error) if error.cell_index.is_none() => RunEnd::Complete,
+            _ => RunEnd::Failed,
+        };
+        let notebook = complete(recorder, end, error.as_ref(), end_time);
+        let output = self.root().notebook("output_path", &execution.request.output_path)?;
+        let mut output = OutputFile::new(output.absolute, output.relative, id.to_string());
+        output = match saved {
+            Some(_) => output.resumed(saved),
+            None => output.beside(),
+        };
+        output.save(&notebook).await?;
+        Ok(Some(output.relative().to_owned()))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+    use crate::config::{Config, DataSettings, Settings};
+    use crate::db::Finish;
+    use crate::engine::journal::Journal;
+    use crate::engine::recording::FileState;
+    use crate::execution::{CellError, ExecutionRequest, ExecutionStatus, Limits};
+    use crate::notebook::Notebook;
+    use crate::notebook::record::{Event, Recorder};
+
+    const T0: &str = "2026-01-01T00:00:00.000000+00:00";
+
+    async fn engine(folder: &tempfile::TempDir) -> Engine {
+        let data = DataSettings { data_dir: Some(folder.path().to_owned()) };
+        Engine::open(Config::resolve(Settings { data, ..Settings::default() }).unwrap()).await.unwrap()
+    }
+
+    /// An execution that ended `ago` with its notebook not saved; its journal says `text`.
+    async fn not_saved(
+        engine: &Engine,
+        path: &str,
+        ago: SignedDuration,
+        saved: Option<FileState>,
+    ) -> ExecutionId {
+        let then = Timestamp::now() - ago;
+        let minute = Duration::from_secs(60);
+        let request = ExecutionRequest {
+            notebook_path: path.into(),
+            output_path: path.into(),
+            username: None,
+            kernel_name: None,
+            parameters: None,
+            template_name: None,
+            limits: Limits { start_timeout: minute, cell_timeout: None, timeout: None },
+        };
+        let id = engine.database().insert_execution(&request, then).await.unwrap();
+        let lease = engine.database().claim_execution("worker", minute, then).await.unwrap().unwrap();
+        let finish = Finish {
+            status: ExecutionStatus::Failed,
+            error: Some(CellError::new(None, "NotebookNotSaved", "the disk is full")),
+            warnings: Vec::new(),
+            output_path: None,
+        };
+        assert!(engine.database().finish_execution(&lease, &finish, then).await.unwrap());
+        let cells = json!([{"cell_type": "code", "execution_count": null, "metadata": {}, "outputs": [], "source": "x"}]);
+        let notebook = json!({"cells": cells, "metadata": {}, "nbformat": 4, "nbformat_minor": 4});
+        let recorder = Recorder::start(Notebook::from_value(notebook).unwrap(), T0);
+        let mut journal = Journal::create(&engine.journal_dir(), id, T0, recorder.notebook()).unwrap();
+        saved.iter().for_each(|state| journal.append_saved(state).unwrap());
+        journal.append(&Event::CellStarted { cell: 0, time: T0.into() }).unwrap();
+        let output = json!({"name": "stdout", "output_type": "stream", "text": "kept"});
+        journal.append(&Event::Output { cell: 0, output, display_id: None }).unwrap();
+        id
+    }
+
+    fn is_kept(engine: &Engine, path: &str) -> bool {
+        std::fs::read_to_string(engine.root().path().join(path)).is_ok_and(|text| text.contains("\"kept\""))
+    }
+
+    #[tokio::test]
+    async fn what_could_not_be_saved_is_saved_when_there_is_room_and_never_over_what_others_wrote() {
+        let folder = tempfile::tempdir().unwrap();
+        let engine = engine(&folder).await;
+        for path in ["ours.ipynb", "edited.ipynb", "unknown.ipynb"] {
+            std::fs::write(engine.root().path().join(path), "before").unwrap();
+        }
+        let ours = FileState::of(&engine.root().path().join("ours.ipynb")).unwrap();
+        let long_ago = SignedDuration::from_hours(1);
+        let id = not_saved(&engine, "ours.ipynb", long_ago, Some(ours)).await;
+        let edited = not_saved(&engine, "edited.ipynb", long_ago, Some(ours)).await;
+        let unknown = not_saved(&engine, "unknown.ipynb", long_ago, None).await;
+        let in_hand = not_saved(&engine, "young.ipynb", SignedDuration::from_secs(1), None).await;
+
+        engine.deliver_journals().await;
+        assert!(is_kept(&engine, "ours.ipynb"));
+        for (name, id) in [("edited", edited), ("unknown", unknown)] {
+            let beside = format!("{name}.execution-{id}.ipynb");
+            assert!(is_kept(&engine, &beside), "{beside}");
+            assert_eq!(std::fs::read(engine.root().path().join(format!("{name}.ipynb"))).unwrap(), b"before");
+            assert_eq!(engine.execution(id).await.unwrap().request.output_path, beside);
+        }
+        assert!(engine.execution(id).await.unwrap().warnings[0].contains("saved later as `ours.ipynb`"));
+        assert_eq!(journal::left(&engine.journal_dir()), [in_hand], "its worker may still hold it");
+    }
+}
