@@ -90,6 +90,12 @@ def promoted(values):
     return bools and bool(numbers) or floats and any(isinstance(it, int) and abs(it) >= 2**53 for it in numbers)
 
 
+def widened(values):
+    """Whether Scala makes doubles of all the numbers, and so rounds one."""
+    types = {csharp_type(it) for it in values}
+    return "double" in types and types <= {"int", "long", "double"} and any(isinstance(it, int) and abs(it) >= 2**53 for it in values)
+
+
 def csharp_type(value):
     match value:
         case bool() | str():
@@ -158,6 +164,7 @@ WRONG = {
     "scala": [
         ("Scala has no \\x and no \\U", characters(lambda c: is_code(c) and (c <= "\xff" or c > "\uffff"))),
         ("Scala has no nan and no inf", not_finite),
+        ("Scala widens the numbers of a list to Double", has(list, widened)),
         ("no Long of Scala holds the integer", has(int, lambda it: not -(2**63) <= it < 2**63)),
     ],
     "julia": [

@@ -1,6 +1,8 @@
 //! Scala: papermill's literals, with the escapes and the large integers that Scala has.
 
-use super::writing::{Written, float_literal, integer_digits, push, push_joined, push_quoted};
+use super::writing::{
+    Written, float_literal, integer_digits, is_safe_integer, push, push_joined, push_quoted,
+};
 use super::{Language, names};
 use crate::notebook::value::ParameterValue;
 
@@ -52,7 +54,7 @@ fn push_literal(out: &mut String, value: &ParameterValue) -> Written {
         )),
         ParameterValue::String(text) => push_text(out, text),
         ParameterValue::List(values) => {
-            out.push_str("Seq(");
+            out.push_str(if is_rounded_by_widening(values) { "Seq[Any](" } else { "Seq(" });
             push_joined(out, ", ", values, push_literal)?;
             out.push(')');
         }
@@ -67,6 +69,16 @@ fn push_literal(out: &mut String, value: &ParameterValue) -> Written {
         }
     }
     Ok(())
+}
+
+/// Whether `Seq(…)` would make doubles of all its numbers, one of which no double holds.
+fn is_rounded_by_widening(values: &[ParameterValue]) -> bool {
+    let is_float = |value: &ParameterValue| matches!(value, ParameterValue::Float(_));
+    let is_primitive =
+        |value: &ParameterValue| is_float(value) || matches!(value, ParameterValue::Integer(_));
+    values.iter().all(is_primitive)
+        && values.iter().any(is_float)
+        && values.iter().any(|value| !is_float(value) && !is_safe_integer(value))
 }
 
 /// Scala's only numeric escape is `\u` with a unit of UTF-16.

@@ -1,7 +1,7 @@
 //! Literals against the languages themselves: what an interpreter makes of a cell is the value that was given.
 //!
 //! The values are those of the papermill table, hostile ones among them. Python, Bash, SQLite and the Rust
-//! compiler are always there; Node.js, R, Julia and Go are asked where they are installed.
+//! compiler are always there; Node.js, R, Julia, Go, Scala and Mono's C# are asked where they are installed.
 
 use std::fmt::Write as _;
 use std::process::{Command, Stdio};
@@ -28,7 +28,11 @@ fn cells(translator: Translator) -> Vec<(ParameterValue, String)> {
 }
 
 fn is_installed(program: &str) -> bool {
-    let version = if program == "go" { "version" } else { "--version" };
+    let version = match program {
+        "go" => "version",
+        "scala" => "-version",
+        _ => "--version",
+    };
     let found = Command::new(program).arg(version).stdout(Stdio::null()).stderr(Stdio::null()).status();
     let found = found.is_ok_and(|status| status.success());
     if !found {
@@ -153,6 +157,33 @@ fn go_reads_what_was_given() {
         run_file(Command::new("go").arg("run").env("GOFLAGS", ""), "cells.go", &format!("{program}}}\n"))
     };
     check(Translator::Go, &prelude, body, run, as_numbers);
+}
+
+#[test]
+fn csharp_reads_what_was_given() {
+    if !is_installed("mcs") || !is_installed("mono") {
+        return;
+    }
+    let run = |program: &str| {
+        let folder = tempfile::tempdir().unwrap();
+        let (source, binary) = (folder.path().join("cells.cs"), folder.path().join("cells.exe"));
+        std::fs::write(&source, format!("{program}}}}}\n")).unwrap();
+        let out = format!("-out:{}", binary.display());
+        output_of(Command::new("mcs").args(["-r:System.Numerics.dll", &out]).arg(&source));
+        output_of(Command::new("mono").arg(&binary))
+    };
+    let body = |cell: &str| format!("{{\n{cell}emit(x);\n}}");
+    check(Translator::CSharp, include_str!("interpreters/tag.cs"), body, run, as_numbers);
+}
+
+#[test]
+fn scala_reads_what_was_given() {
+    if !is_installed("scala") {
+        return;
+    }
+    let run = |program: &str| run_file(&mut Command::new("scala"), "cells.scala", program);
+    let body = |cell: &str| format!("new {{\n{cell}emit(x)\n}}");
+    check(Translator::Scala, include_str!("interpreters/tag.scala"), body, run, as_numbers);
 }
 
 #[test]

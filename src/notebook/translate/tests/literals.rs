@@ -89,6 +89,7 @@ fn what_papermill_gets_wrong_is_right() {
 
     check(Translator::Scala, json!("é\u{1}🙂"), r#"val x = "\u00e9\u0001\ud83d\ude42""#);
     check(Translator::Scala, json!(u64::MAX), r#"val x = BigInt("18446744073709551615")"#);
+    check(Translator::Scala, json!([i64::MAX, 0.5]), "val x = Seq[Any](9223372036854775807L, 0.5)");
     check(Translator::Scala, f64::NAN, "val x = Double.NaN");
 
     check(Translator::Julia, json!("$(exit())é\\"), r#"x = "\$(exit())\u00e9\\""#);
