@@ -16,8 +16,19 @@ use super::{fixture, untagged};
 /// The values that the language can hold, each with its cell; `x` is bound.
 fn cells(translator: Translator) -> Vec<(ParameterValue, String)> {
     let mut cells = Vec::new();
-    for row in fixture("translators.json") {
-        let value = untagged(&row["value"]);
+    let texts: Vec<_> = hostile_texts().collect();
+    let more = [
+        ParameterValue::List(texts.iter().cloned().map(ParameterValue::String).collect()),
+        // Keys that differ by more than case.
+        ParameterValue::Dict(
+            (0..)
+                .zip(texts)
+                .map(|(index, key)| (format!("{key}{index}"), ParameterValue::Bool(true)))
+                .collect(),
+        ),
+    ];
+    let table = fixture("translators.json").into_iter().map(|row| untagged(&row["value"]));
+    for value in table.chain(more) {
         let mut parameters = Parameters::new();
         parameters.insert("x", value.clone()).unwrap();
         if let Ok(source) = translator.codify(&parameters, "*/ \" ' Parameters") {
@@ -25,6 +36,23 @@ fn cells(translator: Translator) -> Vec<(ParameterValue, String)> {
         }
     }
     cells
+}
+
+/// Texts of what is code in some language, in random order, always the same ones.
+pub(super) fn hostile_texts() -> impl Iterator<Item = String> {
+    const PIECES: &[&str] = &[
+        "\"", "'", "`", "\\", "$", "${", "$(", "#{", "%{", "}", ")", "(", "{", "*)", "(*", "*/", "//", "--",
+        "#", ";", "\n", "\r", "\t", "\u{1}", "\u{7f}", "\u{85}", "é", "\u{2028}", "\u{201c}", "\u{201d}",
+        "日", "🙂", "x", "u", "n", "0", "a1", " ", "!", "~", "*", "?", "&", "|", "<", ">", "@", "=", "exit",
+        "\\u000a", "\\x41", "%s", "\"\"\"", "''", "\\'", "\\\"",
+    ];
+    let mut state = 1_u64;
+    let mut next = move |below: usize| {
+        // Knuth's generator; the high bits are the random ones.
+        state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        usize::try_from(state >> 33).unwrap() % below
+    };
+    (0..300).map(move |_| (0..=next(8)).map(|_| PIECES[next(PIECES.len())]).collect())
 }
 
 fn is_installed(program: &str) -> bool {

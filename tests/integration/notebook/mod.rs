@@ -7,6 +7,7 @@ mod injection;
 mod interpreters;
 mod parameters;
 mod path_template;
+mod readers;
 mod translators;
 mod validation;
 mod yaml;
