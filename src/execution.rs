@@ -174,6 +174,54 @@ pub struct Limits {
     pub timeout: Option<Duration>,
 }
 
+/// How cells are run: nbclient's options, under its names.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct CellPolicy {
+    /// Whether the run goes on after an exception in any cell.
+    pub allow_errors: bool,
+    /// The exceptions, by class name, after which it goes on.
+    pub allow_error_names: Vec<String>,
+    /// Whether an exception ends the run whatever the two above and the tag `raises-exception` say.
+    pub force_raise_errors: bool,
+    /// The tag of the cells that are not executed.
+    pub skip_cells_with_tag: String,
+    /// Whether the texts of each stream become one output per cell, in which `\r` has returned to the line's begin.
+    pub coalesce_streams: bool,
+    /// Whether each cell's `metadata.execution` gets the times of its messages.
+    pub record_timing: bool,
+    /// Whether the notebook's `metadata.widgets` get the state of its widgets.
+    pub store_widget_state: bool,
+    /// How long output may stay away after a cell's reply before the cell is taken for done.
+    pub iopub_timeout: Duration,
+    /// Whether a cell whose output stays away fails.
+    pub raise_on_iopub_timeout: bool,
+}
+
+impl Default for CellPolicy {
+    /// nbclient's defaults.
+    fn default() -> Self {
+        Self {
+            allow_errors: false,
+            allow_error_names: Vec::new(),
+            force_raise_errors: false,
+            skip_cells_with_tag: "skip-execution".into(),
+            coalesce_streams: false,
+            record_timing: true,
+            store_widget_state: true,
+            iopub_timeout: Duration::from_secs(4),
+            raise_on_iopub_timeout: false,
+        }
+    }
+}
+
+impl CellPolicy {
+    /// Whether the run goes on after an exception of this class.
+    pub fn allows(&self, ename: &str) -> bool {
+        !self.force_raise_errors
+            && (self.allow_errors || self.allow_error_names.iter().any(|name| name == ename))
+    }
+}
+
 /// What a client asks for.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct ExecutionRequest {

@@ -6,21 +6,15 @@
 use std::collections::HashMap;
 use std::time::Duration;
 
-use base64::Engine as _;
-use base64::prelude::BASE64_STANDARD;
-use serde_json::{Map, Value, json};
 use tokio::sync::watch;
 use tokio::time::Instant;
 
+use super::messages::{raised, record, timing};
 use super::recording::Recording;
-use crate::execution::{CellError, Limits};
-use crate::kernel::message::Message;
+use crate::execution::{CellError, CellPolicy, Limits};
 use crate::kernel::{Incoming, Kernel};
 use crate::notebook::record::Event;
-use crate::notebook::widgets::{Capture, CommMessage};
 
-/// How long output may stay away after the reply before a cell is taken for done (nbclient's `iopub_timeout`).
-const IOPUB_TIMEOUT: Duration = Duration::from_secs(4);
 /// How long an interrupted cell may take to stop before its kernel is killed.
 const INTERRUPT_GRACE: Duration = Duration::from_secs(5);
 
@@ -62,6 +56,7 @@ pub(super) async fn run_cells(
     kernel: &mut Kernel,
     recording: &mut Recording,
     limits: &Limits,
+    policy: &CellPolicy,
     started: Instant,
     mut stop: watch::Receiver<Option<Stop>>,
 ) -> Ending {
@@ -71,16 +66,20 @@ pub(super) async fn run_cells(
             return Ending::Stopped(stop, cell);
         }
         recording.cell_started(cell);
-        let Some(code) = executable_source(recording, cell) else {
+        let Some(code) = executable_source(recording, cell, policy) else {
             recording.cell_finished(cell, false).await;
             continue;
         };
-        let allows_errors = recording.cells()[cell].has_tag("raises-exception");
-        let run = CellRun { kernel, recording, limits, started, cell, parents: &mut parents };
-        let ending = run.run(&code, !allows_errors, &mut stop).await;
+        let tagged = recording.cells()[cell].has_tag("raises-exception");
+        let stops_on_error = policy.force_raise_errors || !(policy.allow_errors || tagged);
+        let run = CellRun { kernel, recording, limits, policy, started, cell, parents: &mut parents };
+        let ending = run.run(&code, stops_on_error, &mut stop).await;
+        if policy.coalesce_streams {
+            recording.apply(Event::CoalesceStreams { cell });
+        }
         let failure = match ending {
             Ok(None) => None,
-            Ok(Some(_)) if allows_errors => None,
+            Ok(Some(error)) if !stops_on_error || policy.allows(&error.ename) => None,
             // A polite exit ends the notebook, and well: papermill's rule.
             Ok(Some(error)) if error.ename == "SystemExit" && matches!(error.evalue.as_str(), "" | "0") => {
                 recording.cell_finished(cell, false).await;
@@ -100,10 +99,11 @@ pub(super) async fn run_cells(
 }
 
 /// The source of a cell that is to be executed.
-fn executable_source(recording: &Recording, index: usize) -> Option<String> {
+fn executable_source(recording: &Recording, index: usize, policy: &CellPolicy) -> Option<String> {
     let cell = &recording.cells()[index];
     let source = cell.source();
-    let executes = cell.is_code() && !source.trim().is_empty() && !cell.has_tag("skip-execution");
+    let is_skipped = cell.has_tag(&policy.skip_cells_with_tag);
+    let executes = cell.is_code() && !source.trim().is_empty() && !is_skipped;
     executes.then(|| source.into_owned())
 }
 
@@ -111,6 +111,7 @@ struct CellRun<'a> {
     kernel: &'a mut Kernel,
     recording: &'a mut Recording,
     limits: &'a Limits,
+    policy: &'a CellPolicy,
     started: Instant,
     cell: usize,
     /// Which request belongs to which cell: output of an earlier cell's threads still comes under its request.
@@ -125,7 +126,7 @@ impl CellRun<'_> {
         stop_on_error: bool,
         stop: &mut watch::Receiver<Option<Stop>>,
     ) -> Result<Option<CellError>, Ending> {
-        let Self { kernel, recording, limits, started, cell, parents } = self;
+        let Self { kernel, recording, limits, policy, started, cell, parents } = self;
         let request = match kernel.execute(code, stop_on_error).await {
             Ok(request) => request,
             Err(error) => return Err(Ending::Failed(dead_kernel(cell, error.message(), kernel))),
@@ -156,7 +157,7 @@ impl CellRun<'_> {
                                 recording.apply(timing(cell, "shell.execute_reply", &message));
                             }
                             reply = Some(raised(cell, &message));
-                            quiet_until = Some(Instant::now() + IOPUB_TIMEOUT);
+                            quiet_until = Some(Instant::now() + policy.iopub_timeout);
                         }
                     }
                     Incoming::Iopub(message) => {
@@ -164,7 +165,7 @@ impl CellRun<'_> {
                         for (comm_id, outputs) in recording.take_unsent_outputs() {
                             kernel.update_widget(comm_id, outputs).await;
                         }
-                        quiet_until = quiet_until.map(|_| Instant::now() + IOPUB_TIMEOUT);
+                        quiet_until = quiet_until.map(|_| Instant::now() + policy.iopub_timeout);
                     }
                     Incoming::Unreadable { is_reply, why } => {
                         if !told_of_unreadable {
@@ -174,11 +175,16 @@ impl CellRun<'_> {
                         // One request is out at a time: this was its reply, and no other will come.
                         if is_reply {
                             reply = Some(Some(CellError::new(Some(cell), "UnreadableReply", why)));
-                            quiet_until = Some(Instant::now() + IOPUB_TIMEOUT);
+                            quiet_until = Some(Instant::now() + policy.iopub_timeout);
                         }
                     }
                 },
                 () = sleep_until(quiet_until) => {
+                    if policy.raise_on_iopub_timeout {
+                        let seconds = policy.iopub_timeout.as_secs_f64();
+                        let error = CellError::new(Some(cell), "CellTimeoutError", format!("the cell's output was not complete {seconds} s after it ended"));
+                        return Err(stopping.map_or(Ending::Failed(error), |(ending, _)| ending));
+                    }
                     recording.warn(format!("cell {cell} ended, but the kernel did not say that its output is complete"));
                     idle = true;
                 }
@@ -239,135 +245,4 @@ fn dead_kernel(cell: usize, how: &str, kernel: &Kernel) -> CellError {
     let mut error = CellError::new(Some(cell), "DeadKernelError", format!("the kernel died: {how}"));
     error.traceback = kernel.last_words();
     error
-}
-
-/// The exception in an `execute_reply`, if it holds one.
-fn raised(cell: usize, reply: &Message) -> Option<CellError> {
-    match reply.text("status") {
-        "error" => Some(CellError {
-            cell_index: Some(cell),
-            ename: reply.text("ename").to_owned(),
-            evalue: reply.text("evalue").to_owned(),
-            traceback: strings(reply.content.get("traceback")),
-        }),
-        "aborted" | "abort" => Some(CellError::new(
-            Some(cell),
-            "Aborted",
-            "the kernel refused to run the cell after an earlier error",
-        )),
-        _ => None,
-    }
-}
-
-fn strings(value: Option<&Value>) -> Vec<String> {
-    value
-        .and_then(Value::as_array)
-        .into_iter()
-        .flatten()
-        .filter_map(Value::as_str)
-        .map(str::to_owned)
-        .collect()
-}
-
-fn timing(cell: usize, moment: &str, message: &Message) -> Event {
-    Event::Timing { cell, moment: moment.into(), time: message.date.clone() }
-}
-
-/// Records a broadcast under the cell that it belongs to; true when it says that `request` is done.
-fn record(
-    recording: &mut Recording,
-    parents: &HashMap<String, usize>,
-    message: &Message,
-    request: &str,
-) -> bool {
-    let Some(parent) = message.parent_id.as_deref() else { return false };
-    let Some(&cell) = parents.get(parent) else { return false };
-    let state = message.text("execution_state");
-    if message.msg_type.starts_with("comm_") {
-        recording.apply(Event::Comm(comm(message, parents)));
-        return false;
-    }
-    for event in events(cell, message) {
-        recording.apply(event);
-    }
-    message.msg_type == "status" && state == "idle" && parent == request
-}
-
-fn comm(message: &Message, parents: &HashMap<String, usize>) -> CommMessage {
-    let data = message.content.get("data").and_then(Value::as_object).cloned().unwrap_or_default();
-    let target_name = message.content.get("target_name").and_then(Value::as_str);
-    // An Output widget names the request whose outputs it captures, and none when it is done.
-    let captured = data.get("state").and_then(|state| state.get("msg_id")).and_then(Value::as_str);
-    CommMessage {
-        comm_id: message.text("comm_id").to_owned(),
-        capture: captured
-            .map(|request| parents.get(request).map_or(Capture::Released, |cell| Capture::Cell(*cell))),
-        // The message that opens a comm says how the widget is, not what it does.
-        target_name: target_name.map(str::to_owned),
-        buffers: message.buffers.iter().map(|buffer| BASE64_STANDARD.encode(buffer)).collect(),
-        data,
-    }
-}
-
-/// What a broadcast means for its cell.
-fn events(cell: usize, message: &Message) -> Vec<Event> {
-    let content = &message.content;
-    let field = |name: &str| content.get(name).cloned().unwrap_or(Value::Null);
-    let map = |name: &str| content.get(name).and_then(Value::as_object).cloned().unwrap_or_else(Map::new);
-    let display_id = content.get("transient").and_then(|it| it.get("display_id")).and_then(Value::as_str);
-    let mut events = Vec::new();
-    if let Some(count) = content.get("execution_count").and_then(Value::as_u64) {
-        events.push(Event::ExecutionCount { cell, count });
-    }
-    let output = match message.msg_type.as_str() {
-        "stream" => {
-            json!({"name": message.text("name"), "output_type": "stream", "text": message.text("text")})
-        }
-        "display_data" => {
-            json!({"data": map("data"), "metadata": map("metadata"), "output_type": "display_data"})
-        }
-        "execute_result" => json!({
-            "data": map("data"), "execution_count": field("execution_count"), "metadata": map("metadata"),
-            "output_type": "execute_result",
-        }),
-        "error" => json!({
-            "ename": message.text("ename"), "evalue": message.text("evalue"), "output_type": "error",
-            "traceback": strings(content.get("traceback")),
-        }),
-        "clear_output" => {
-            let wait = content.get("wait").and_then(Value::as_bool).unwrap_or(false);
-            events.push(Event::ClearOutput { cell, wait });
-            return events;
-        }
-        "status" | "execute_input" => {
-            let moment = match (message.msg_type.as_str(), message.text("execution_state")) {
-                ("execute_input", _) => "iopub.execute_input",
-                (_, "busy") => "iopub.status.busy",
-                (_, "idle") => "iopub.status.idle",
-                _ => return events,
-            };
-            if !message.date.is_empty() {
-                events.push(timing(cell, moment, message));
-            }
-            return events;
-        }
-        "update_display_data" => {
-            if let Some(display_id) = display_id {
-                let (data, metadata) = (map("data"), map("metadata"));
-                events.push(Event::UpdateDisplay { display_id: display_id.into(), data, metadata });
-            }
-            return events;
-        }
-        _ => return events,
-    };
-    // A display that is shown once more updates where it was shown before.
-    if let Some(display_id) = display_id {
-        events.push(Event::UpdateDisplay {
-            display_id: display_id.into(),
-            data: map("data"),
-            metadata: map("metadata"),
-        });
-    }
-    events.push(Event::Output { cell, output, display_id: display_id.map(str::to_owned) });
-    events
 }

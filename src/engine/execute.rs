@@ -14,7 +14,7 @@ use super::recording::{Finished, OutputFile, Recording};
 use super::run::{error_of, start_kernel};
 use super::{blocking, files, isoformat, notebooks};
 use crate::error::Result;
-use crate::execution::{CellError, Limits};
+use crate::execution::{CellError, CellPolicy, Limits};
 use crate::notebook::inject::{InjectOptions, prepare_metadata, remove_error_markers};
 use crate::notebook::inspect::{PARAMETERS_TAG, infer_parameters_as};
 use crate::notebook::record::{Event, Recorder};
@@ -39,6 +39,8 @@ pub struct ExecuteFile {
     pub data_dir: PathBuf,
     /// Time limits.
     pub limits: Limits,
+    /// How cells are run.
+    pub policy: CellPolicy,
     /// Whether to stop after the parameters are bound.
     pub prepare_only: bool,
     /// Whether the sources of code cells are hidden in the result.
@@ -146,6 +148,14 @@ pub async fn execute_file(
     let (read, shown) = (request.clone(), output.clone());
     let (notebook, spec, warnings) = blocking(move || {
         let mut notebook = read.input.read()?;
+        // As papermill does: the result is in the newest format.
+        notebook.upgrade_minor();
+        if let Some(old) = notebook.upgraded_from() {
+            tracing::info!(
+                notebook = read.input.shown(),
+                "the notebook was upgraded from nbformat {old} to 4.5"
+            );
+        }
         let spec = find_kernel(&read.data_dir, &notebook, read.kernel_name.as_deref());
         // A notebook can be prepared for a kernel that is elsewhere.
         let spec = if read.prepare_only { spec.ok() } else { Some(spec?) };
@@ -183,6 +193,7 @@ pub async fn execute_file(
     }
     let mut recording = Recording::new(recorder, None, on_the_way, progress)
         .autosaving(autosave)
+        .by_policy(&request.policy)
         .watched_by(Some(Box::new(move |event| listener(Told::Event(event)))));
     let (stop, stopped) = watch::channel(None);
     let passing_on = tokio::spawn(async move {
@@ -202,7 +213,9 @@ pub async fn execute_file(
     let (kernel, ending) = match kernel {
         Ok(Some(mut kernel)) => {
             recording.kernel_info(kernel.info());
-            let ending = run_cells(&mut kernel, &mut recording, &request.limits, started, stopped).await;
+            let ending =
+                run_cells(&mut kernel, &mut recording, &request.limits, &request.policy, started, stopped)
+                    .await;
             (Some(kernel), ending)
         }
         Ok(None) => (None, Ending::Stopped(Stop::Cancelled, 0)),

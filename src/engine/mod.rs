@@ -7,6 +7,7 @@ pub mod executions;
 mod files;
 mod journal;
 pub mod kernels;
+mod messages;
 pub mod notebooks;
 mod paths;
 mod recording;

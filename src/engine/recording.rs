@@ -13,7 +13,7 @@ use tokio::time::Instant;
 use super::journal::Journal;
 use super::{blocking, files, isoformat, new_cell_id};
 use crate::error::Result;
-use crate::execution::{CellError, Progress};
+use crate::execution::{CellError, CellPolicy, Progress};
 use crate::notebook::inject::add_error_markers;
 use crate::notebook::record::{Event, Recorder, RunEnd};
 use crate::notebook::{Cell, Notebook};
@@ -46,6 +46,7 @@ pub(super) struct Recording {
     watcher: Option<Watcher>,
     /// How long what a cell puts out may stay unsaved while the cell runs; `None`: until it ends.
     autosave: Option<Duration>,
+    record_timing: bool,
     unsaved: bool,
     /// Whether a cell has begun or ended since the last save.
     unsaved_step: bool,
@@ -71,6 +72,7 @@ impl Recording {
             warnings: Vec::new(),
             watcher: None,
             autosave: Some(SAVE_INTERVAL),
+            record_timing: true,
             unsaved: true,
             unsaved_step: true,
             last_save: Instant::now(),
@@ -81,6 +83,13 @@ impl Recording {
     /// Saves while a cell runs at these intervals only, or not at all.
     pub(super) fn autosaving(self, autosave: Option<Duration>) -> Self {
         Self { autosave, ..self }
+    }
+
+    /// Leaves out what `policy` wants left out.
+    pub(super) fn by_policy(mut self, policy: &CellPolicy) -> Self {
+        self.record_timing = policy.record_timing;
+        self.recorder.store_widget_state(policy.store_widget_state);
+        self
     }
 
     /// Tells `watcher` of every event from now on.
@@ -98,6 +107,9 @@ impl Recording {
 
     /// Records one event: on disk first, then in the notebook.
     pub(super) fn apply(&mut self, event: Event) {
+        if !self.record_timing && matches!(event, Event::Timing { .. }) {
+            return;
+        }
         if let Some(journal) = &mut self.journal
             && let Err(error) = journal.append(&event)
         {

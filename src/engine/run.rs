@@ -20,7 +20,7 @@ use super::{Engine, Milestone, blocking, files, isoformat, notebooks};
 use crate::config::TemplateStoreConfig;
 use crate::db::{Finish, Lease};
 use crate::error::{Error, ErrorKind, Result};
-use crate::execution::{CellError, Execution, ExecutionId, ExecutionStatus};
+use crate::execution::{CellError, CellPolicy, Execution, ExecutionId, ExecutionStatus};
 use crate::kernel::launch::launch_command;
 use crate::kernel::search_path::SearchPath;
 use crate::kernel::spec::KernelSpec;
@@ -187,7 +187,10 @@ impl Engine {
                 None => Parameters::new(),
             };
             remove_error_markers(&mut notebook);
-            let warnings = notebooks::bind(&mut notebook, &parameters, inject_options(&spec))?;
+            let mut warnings = notebooks::bind(&mut notebook, &parameters, inject_options(&spec))?;
+            if let Some(old) = notebook.upgraded_from() {
+                warnings.push(format!("the notebook was upgraded from nbformat {old} to 4.5"));
+            }
             prepare_metadata(&mut notebook, Some(&request.notebook_path), Some(&request.output_path), false);
             let parameters = bound_parameters(&mut notebook);
             Ok(Prepared { notebook, spec, parameters, output, warnings })
@@ -236,7 +239,7 @@ impl Engine {
             Err(error) => return (None, Ending::Failed(error_of(&error))),
         };
         recording.kernel_info(kernel.info());
-        let ending = run_cells(&mut kernel, recording, &limits, started, stop).await;
+        let ending = run_cells(&mut kernel, recording, &limits, &CellPolicy::default(), started, stop).await;
         (Some(kernel), ending)
     }
 

@@ -1,8 +1,8 @@
 //! Writing parameters into a notebook, and the marks that papermill leaves where a run failed.
 //!
 //! Papermill's rules (`papermill/parameterize.py`, `papermill/execute.py`), with one difference: nothing is
-//! changed that need not be. Papermill rewrites the notebook in the newest format and adds empty tags and
-//! metadata to every cell; here every other cell stays as it was, byte for byte, and so does the format.
+//! changed that need not be. Papermill adds empty tags and metadata to every cell; here every other cell stays as it
+//! was, byte for byte.
 
 use std::collections::HashSet;
 

@@ -14,7 +14,9 @@ pub mod parameters;
 pub mod path_template;
 mod python_rules;
 pub mod record;
+mod streams;
 pub mod translate;
+mod upgrade;
 pub mod validate;
 mod value;
 pub mod widgets;
@@ -30,14 +32,16 @@ pub use cell::{Cell, CellType, join_lines, split_lines};
 pub use inspect::{Parameter, infer_parameters};
 pub use parameters::Parameters;
 pub use translate::Translator;
+pub use upgrade::Format;
 pub use value::{ParameterValue, parse_cli_value};
 
-/// A notebook of nbformat 4.
+/// A notebook of nbformat 4; those of 2 and 3 are upgraded when they are read, as nbformat does.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Notebook {
     /// Every top-level field in file order; the value of `cells` is a placeholder.
     fields: Map<String, Value>,
     cells: Vec<Cell>,
+    upgraded_from: Option<Format>,
 }
 
 impl Notebook {
@@ -45,7 +49,7 @@ impl Notebook {
     ///
     /// # Errors
     /// `NotANotebook` when the bytes are not JSON (with line and column) or JSON of another kind;
-    /// `Invalid` when it is a notebook of a format that is not 4.x.
+    /// `Invalid` when it is a notebook of a format other than 4, 3 and 2, or its cells are none.
     pub fn parse(bytes: &[u8]) -> Result<Self> {
         // Python's json module, and with it Jupyter, refuses these two as well.
         if bytes.starts_with(b"\xef\xbb\xbf") {
@@ -79,20 +83,18 @@ impl Notebook {
         let Some(format) = fields.get("nbformat") else {
             return Err(Error::not_a_notebook("not a notebook: the JSON object has no `nbformat` field"));
         };
-        match format.as_u64() {
-            Some(4) => {}
-            Some(old @ 1..4) => {
-                return Err(Error::invalid(format!(
-                    "this notebook is of nbformat {old}; only nbformat 4 can be used: upgrade it with \
-                     `jupyter nbconvert --to notebook --inplace FILE`"
-                ))
-                .with_field("nbformat", "must be 4"));
+        let upgraded_from = match format.as_u64() {
+            Some(4) => None,
+            Some(major @ 2..4) => {
+                let minor = fields.get("nbformat_minor").and_then(Value::as_u64).unwrap_or(0);
+                fields = upgrade::from_v3(fields)?;
+                Some(Format { major, minor })
             }
             _ => {
-                return Err(Error::invalid(format!("nbformat is {format}; only nbformat 4 is known"))
-                    .with_field("nbformat", "must be 4"));
+                return Err(Error::invalid(format!("nbformat is {format}; known are nbformat 4, 3 and 2"))
+                    .with_field("nbformat", "must be 4, 3 or 2"));
             }
-        }
+        };
         let Some(cells) = fields.get_mut("cells").map(Value::take) else {
             return Err(
                 Error::invalid("the notebook has no `cells`").with_field("cells", "must be a list of cells")
@@ -112,7 +114,7 @@ impl Notebook {
                     .with_field(format!("cells[{index}]"), "must be an object")),
             })
             .collect::<Result<_>>()?;
-        Ok(Self { fields, cells })
+        Ok(Self { fields, cells, upgraded_from })
     }
 
     /// The notebook as Jupyter would write it; see [`json`].

@@ -13,8 +13,9 @@ use std::collections::HashMap;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 
+use super::streams::{append_stream, coalesce, split_stream_text};
 use super::widgets::{CommMessage, Widgets};
-use super::{Cell, Notebook, join_lines, object_entry, split_lines};
+use super::{Cell, Notebook, object_entry, split_lines};
 
 /// One thing that happened. `cell` is an index into the notebook's cells.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -73,6 +74,11 @@ pub enum Event {
         /// Whether to wait for the next output.
         wait: bool,
     },
+    /// nbclient's `coalesce_streams`: each stream of the cell becomes one output.
+    CoalesceStreams {
+        /// Which cell.
+        cell: usize,
+    },
     /// The kernel said something to a widget.
     Comm(CommMessage),
     /// A cell is done.
@@ -103,6 +109,7 @@ pub struct Recorder {
     displays: HashMap<String, Vec<(usize, usize)>>,
     clear_before_next_output: Option<usize>,
     widgets: Widgets,
+    stores_widget_state: bool,
 }
 
 impl Recorder {
@@ -136,7 +143,13 @@ impl Recorder {
             displays: HashMap::new(),
             clear_before_next_output: None,
             widgets: Widgets::default(),
+            stores_widget_state: true,
         }
+    }
+
+    /// Whether the state of widgets goes into the notebook's metadata; it does unless told otherwise.
+    pub fn store_widget_state(&mut self, stores: bool) {
+        self.stores_widget_state = stores;
     }
 
     /// The notebook as it stands; outputs of streams are one string each until [`Recorder::finish`].
@@ -177,6 +190,7 @@ impl Recorder {
             Event::UpdateDisplay { display_id, data, metadata } => {
                 self.update_display(&display_id, data, metadata)
             }
+            Event::CoalesceStreams { cell } => self.coalesce_streams(cell),
             Event::Comm(message) => self.widgets.comm(message),
             Event::ClearOutput { cell, wait } if self.widgets.clear(cell, wait) => {}
             Event::ClearOutput { cell, wait } if wait => self.clear_before_next_output = Some(cell),
@@ -207,7 +221,7 @@ impl Recorder {
                 papermill.insert("exception".into(), true.into());
             }
         }
-        if let Some(widgets) = self.widgets.into_metadata() {
+        if let Some(widgets) = self.widgets.into_metadata().filter(|_| self.stores_widget_state) {
             self.notebook.metadata_mut().insert("widgets".into(), widgets);
         }
         let papermill = object_entry(self.notebook.metadata_mut(), "papermill");
@@ -270,6 +284,14 @@ impl Recorder {
         }
     }
 
+    fn coalesce_streams(&mut self, index: usize) {
+        let Some(cell) = self.notebook.cells_mut().get_mut(index) else { return };
+        let moved = coalesce(cell.outputs_mut());
+        for (_, output) in self.displays.values_mut().flatten().filter(|(cell, _)| *cell == index) {
+            *output = moved.get(*output).copied().unwrap_or(*output);
+        }
+    }
+
     fn clear(&mut self, index: usize) {
         if let Some(cell) = self.cell(index) {
             cell.outputs_mut().clear();
@@ -282,37 +304,15 @@ impl Recorder {
     }
 }
 
-/// Appends the text of `output` to `last` when both are texts of the same stream.
-pub(super) fn append_stream(last: &mut Value, output: &Value) -> bool {
-    let same = output.get("output_type").and_then(Value::as_str) == Some("stream")
-        && last.get("output_type") == output.get("output_type")
-        && last.get("name") == output.get("name");
-    if !same {
-        return false;
-    }
-    match (last.get_mut("text"), output.get("text").map(join_lines)) {
-        (Some(Value::String(text)), Some(more)) => {
-            text.push_str(&more);
-            true
-        }
-        _ => false,
-    }
+/// Whether nbformat writes the text of this type as a list of lines.
+pub(super) fn is_split(mime: &str) -> bool {
+    mime.starts_with("text/") || mime == "application/javascript" || mime == "image/svg+xml"
 }
 
-fn split_stream_text(output: &mut Value) {
-    if output.get("output_type").and_then(Value::as_str) == Some("stream")
-        && let Some(text) = output.get_mut("text")
-        && let Value::String(whole) = text
-    {
-        *text = split_lines(whole);
-    }
-}
-
-/// nbformat writes the text of these types as a list of lines.
 fn split_mimebundle(data: &mut Map<String, Value>) {
     for (mime, value) in data.iter_mut() {
         if let Value::String(text) = value
-            && (mime.starts_with("text/") || mime == "application/javascript" || mime == "image/svg+xml")
+            && is_split(mime)
         {
             *value = split_lines(text);
         }

@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, HashMap};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 
-use super::record::append_stream;
+use super::streams::append_stream;
 
 /// Where the notebook's metadata keep the widgets.
 pub const WIDGET_STATE_MIME: &str = "application/vnd.jupyter.widget-state+json";

@@ -312,7 +312,7 @@ async fn what_goes_wrong_before_the_first_cell_is_an_execution_that_failed() {
 async fn bad_requests_are_refused_before_anything_is_recorded() {
     let bindery = TestEngine::start().await;
     bindery.put("good.ipynb", &code_notebook(&["1"]));
-    bindery.put("alien.ipynb", &json!({"cells": [], "metadata": {}, "nbformat": 3, "nbformat_minor": 0}));
+    bindery.put("alien.ipynb", &json!({"cells": [], "metadata": {}, "nbformat": 5, "nbformat_minor": 0}));
     let refused = async |submit: SubmitExecution, kind: ErrorKind, says: &str| {
         let error = bindery.engine.submit(submit).await.unwrap_err();
         assert_eq!(error.kind(), kind, "{error}");
@@ -320,7 +320,7 @@ async fn bad_requests_are_refused_before_anything_is_recorded() {
     };
     refused(in_place("absent.ipynb"), ErrorKind::NotFound, "absent.ipynb").await;
     refused(in_place("../good.ipynb"), ErrorKind::BadInput, "`..`").await;
-    refused(in_place("alien.ipynb"), ErrorKind::Invalid, "nbformat 3").await;
+    refused(in_place("alien.ipynb"), ErrorKind::Invalid, "nbformat is 5").await;
     let kernel = SubmitExecution { kernel_name: Some("cobol".into()), ..in_place("good.ipynb") };
     refused(kernel, ErrorKind::Invalid, "python3").await;
     for (parameters, says) in [("[1]", "object"), (r#"{"1x": 1}"#, "1x"), (r#"{"class": 1}"#, "class")] {

@@ -1,5 +1,6 @@
 //! `bindery execute`: papermill's command line. What was typed is converted once into an [`ExecuteFile`].
 
+mod cells;
 mod help;
 mod listener;
 pub(super) mod pipes;
@@ -12,6 +13,7 @@ use std::time::Duration;
 use clap::Args;
 use tokio::sync::watch;
 
+use self::cells::CellFlags;
 use self::help::notebook_help;
 use self::listener::{StreamFile, Streams, begin, listener, warn};
 use self::pipes::{Connected, Paths};
@@ -132,6 +134,8 @@ pub(super) struct ExecuteArgs {
     progress_bar: bool,
     #[arg(long, overrides_with = "progress_bar", hide = true)]
     no_progress_bar: bool,
+    #[command(flatten, next_help_heading = "Cells (nbclient's options)")]
+    cells: CellFlags,
     #[command(flatten, next_help_heading = "Configuration")]
     settings: LocalSettings,
 }
@@ -211,6 +215,7 @@ impl ExecuteArgs {
             cwd,
             data_dir: config.data_dir,
             limits,
+            policy: self.cells.policy(),
             prepare_only: self.prepare_only,
             report_mode: self.report_mode,
             saves: match self.no_request_save_on_cell_execute {

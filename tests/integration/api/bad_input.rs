@@ -12,14 +12,14 @@ async fn only_sound_notebooks_become_templates() {
     let sound = code_notebook(&["1"]);
     let mut faulty = sound.clone();
     faulty["cells"][0]["outputs"] = json!([{"output_type": "poem"}]);
-    let old = json!({"nbformat": 3, "nbformat_minor": 0, "metadata": {}, "worksheets": []});
+    let old = json!({"nbformat": 3, "nbformat_minor": 0, "metadata": {}, "worksheets": 1});
     let large = code_notebook(&["x"; 2000]).to_string();
     for (text, status, told) in [
         ("this is not JSON".to_owned(), 415, "not valid JSON"),
         (String::new(), 415, ""),
         ("{\"a\": 1}".to_owned(), 415, "nbformat"),
         ("[1, 2]".to_owned(), 415, "not an object"),
-        (old.to_string(), 422, "nbformat 3"),
+        (old.to_string(), 422, "worksheets"),
         (faulty.to_string(), 422, "cells[0].outputs[0]"),
         (large, 413, "100000"),
     ] {

@@ -99,7 +99,7 @@ async fn what_cannot_be_run_is_refused_before_anything_is_written() {
     place.write("in.ipynb", &notebook(&["1"]));
     std::fs::write(place.path("text.ipynb"), "# not JSON").unwrap();
     std::fs::write(place.path("list.ipynb"), "[]").unwrap();
-    std::fs::write(place.path("old.ipynb"), r#"{"nbformat": 3, "worksheets": []}"#).unwrap();
+    std::fs::write(place.path("old.ipynb"), r#"{"nbformat": 1, "cells": []}"#).unwrap();
     std::fs::create_dir(place.path("folder")).unwrap();
     let check = async |arguments: &str, told: &str| {
         let arguments: Vec<_> = ["execute"].into_iter().chain(arguments.split(' ')).collect();
@@ -112,7 +112,7 @@ async fn what_cannot_be_run_is_refused_before_anything_is_written() {
     check("folder out.ipynb", "`folder` is not a file").await;
     check("text.ipynb out.ipynb", "not a notebook: the file is not valid JSON").await;
     check("list.ipynb out.ipynb", "not a notebook").await;
-    check("old.ipynb out.ipynb", "nbformat 3").await;
+    check("old.ipynb out.ipynb", "nbformat is 1").await;
     check("in.ipynb out.ipynb -k perl", "no kernel is called \"perl\"; there are: mlflow_kernel, python3")
         .await;
     check("in.ipynb out.ipynb -p not-a-name 1", "parameters.not-a-name").await;

@@ -1,5 +1,6 @@
 //! The command line as a user has it: the real binary, its exit codes, what it prints and what it leaves.
 
+mod cells;
 mod demo;
 mod execute;
 mod interruption;

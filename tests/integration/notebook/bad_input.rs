@@ -47,7 +47,9 @@ fn json_of_another_kind_is_refused() {
     check("[]", ErrorKind::NotANotebook, "not an object");
     check("null", ErrorKind::NotANotebook, "not an object");
     check("{}", ErrorKind::NotANotebook, "`nbformat`");
-    check(r#"{"nbformat": 3, "worksheets": []}"#, ErrorKind::Invalid, "nbformat 3");
+    check(r#"{"nbformat": 1, "cells": []}"#, ErrorKind::Invalid, "nbformat is 1");
+    check(r#"{"nbformat": 3, "cells": []}"#, ErrorKind::Invalid, "`worksheets` is not a list");
+    check(r#"{"nbformat": 2, "worksheets": [{"cells": [1]}]}"#, ErrorKind::Invalid, "worksheets[0].cells[0]");
     check(r#"{"nbformat": 4.0, "cells": []}"#, ErrorKind::Invalid, "nbformat is 4.0");
     check(r#"{"nbformat": "4", "cells": []}"#, ErrorKind::Invalid, "nbformat is \"4\"");
     check(r#"{"nbformat": 5, "cells": []}"#, ErrorKind::Invalid, "nbformat is 5");

@@ -9,6 +9,7 @@ mod parameters;
 mod path_template;
 mod readers;
 mod translators;
+mod upgrades;
 mod validation;
 mod yaml;
 
