@@ -21,9 +21,8 @@ use crate::config::TemplateStoreConfig;
 use crate::db::{Finish, Lease};
 use crate::error::{Error, ErrorKind, Result};
 use crate::execution::{CellError, CellPolicy, Execution, ExecutionId, ExecutionStatus};
-use crate::kernel::launch::launch_command;
-use crate::kernel::search_path::SearchPath;
 use crate::kernel::spec::KernelSpec;
+use crate::kernel::warm::KernelPool;
 use crate::kernel::{Kernel, KernelStart, Transport, orphans};
 use crate::notebook::inject::{papermill_metadata, prepare_metadata, remove_error_markers};
 use crate::notebook::record::Recorder;
@@ -222,7 +221,7 @@ impl Engine {
             env.extend(tracking.kernel_environment(execution));
         }
         let limits = execution.request.limits;
-        let starting = start_kernel(spec, &self.config().data_dir, &cwd, &env, &hidden, limits.start_timeout);
+        let starting = start_kernel(self.pool(), spec, &cwd, &env, &hidden, limits.start_timeout);
         let mut stop_early = stop.clone();
         let kernel = tokio::select! {
             kernel = starting => kernel,
@@ -293,7 +292,7 @@ fn bound_parameters(notebook: &mut Notebook) -> Map<String, Value> {
 }
 
 /// The service's own credentials, which are none of a notebook's business.
-const STORE_SECRETS: [&str; 9] = [
+pub(super) const STORE_SECRETS: [&str; 9] = [
     "AWS_ACCESS_KEY_ID",
     "AWS_SECRET_ACCESS_KEY",
     "AWS_SESSION_TOKEN",
@@ -305,10 +304,10 @@ const STORE_SECRETS: [&str; 9] = [
     "BINDERY_MLFLOW_TRACKING_URI",
 ];
 
-/// Starts a kernel of `spec` in `cwd`.
+/// A kernel of `spec` in `cwd`.
 pub(super) async fn start_kernel(
+    pool: &KernelPool,
     spec: &KernelSpec,
-    data_dir: &std::path::Path,
     cwd: &std::path::Path,
     env: &[(String, String)],
     hidden: &[&'static str],
@@ -322,14 +321,8 @@ pub(super) async fn start_kernel(
         env,
         start_timeout,
     };
-    let search_path = SearchPath::from_process(data_dir);
-    let starting = Kernel::start(start, |connection_file| {
-        let mut command = launch_command(spec, connection_file, &search_path, &|name| std::env::var_os(name));
-        command.env_remove.extend(hidden);
-        command
-    });
     let begun = Instant::now();
-    let kernel = starting.await;
+    let kernel = pool.start(spec, start, hidden).await;
     metrics::histogram!("bindery_kernel_start_seconds").record(begun.elapsed().as_secs_f64());
     kernel
 }

@@ -7,7 +7,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use jupyter_zmq_client::connection::{
-    ClientControlConnection, DealerRecvConnection, DealerSendConnection, RawMessage,
+    ClientControlConnection, ConnectionInfo, DealerRecvConnection, DealerSendConnection, RawMessage,
 };
 use jupyter_zmq_client::{
     CommId, CommMsg, ExecuteRequest, InterruptRequest, JupyterMessage, KernelInfoRequest, ShutdownRequest,
@@ -111,9 +111,20 @@ impl Kernel {
         // Held until now so that nobody else takes the ports; the kernel binds them next.
         drop(listeners);
 
+        Self::attach(child, folder, &info, &start, deadline).await
+    }
+
+    /// Connects to a kernel that has been started, and waits until it answers.
+    pub(super) async fn attach(
+        child: KernelChild,
+        folder: TempDir,
+        info: &ConnectionInfo,
+        start: &KernelStart<'_>,
+        deadline: Instant,
+    ) -> Result<Self> {
         let mut exit = child.exit();
         let connected = tokio::select! {
-            connected = tokio::time::timeout_at(deadline, connect(&info, folder.path())) => {
+            connected = tokio::time::timeout_at(deadline, connect(info, folder.path())) => {
                 connected.map(|connected| connected.map_err(Some))
             }
             _ = async { exit.wait_for(Option::is_some).await.map(drop) } => Ok(Err(None)),
@@ -122,7 +133,7 @@ impl Kernel {
             Ok(Ok(connections)) => connections,
             Ok(Err(Some(error))) => return Err(error),
             Ok(Err(None)) => return Err(died_at_start(start.name, &child).await),
-            Err(_) => return Err(never_answered(&start, &child)),
+            Err(_) => return Err(never_answered(start, &child)),
         };
 
         let (sender, incoming) = mpsc::unbounded_channel();
@@ -145,9 +156,18 @@ impl Kernel {
         match tokio::time::timeout_at(deadline, kernel.greet()).await {
             Ok(Ok(info)) => kernel.info = info,
             Ok(Err(())) => return Err(died_at_start(start.name, &kernel.child).await),
-            Err(_) => return Err(never_answered(&start, &kernel.child)),
+            Err(_) => return Err(never_answered(start, &kernel.child)),
         }
         Ok(kernel)
+    }
+
+    /// Whether its process has not ended.
+    pub(super) fn lives(&self) -> bool {
+        self.child.exit().borrow().is_none()
+    }
+
+    pub(super) fn pid(&self) -> i32 {
+        self.child.pid()
     }
 
     /// The content of the kernel's `kernel_info_reply`.
@@ -319,14 +339,14 @@ fn with_last_words(message: String, child: &KernelChild) -> Error {
     if tail.len() > 1 { error.with_source(std::io::Error::other(tail.join("\n"))) } else { error }
 }
 
-async fn died_at_start(name: &str, child: &KernelChild) -> Error {
+pub(super) async fn died_at_start(name: &str, child: &KernelChild) -> Error {
     // Its output may come a moment after its exit.
     tokio::time::sleep(LAST_WORDS).await;
     let status = child.exit().borrow().map_or_else(|| "an unknown end".into(), describe_exit);
     with_last_words(format!("kernel `{name}` died while it started ({status})"), child)
 }
 
-fn never_answered(start: &KernelStart<'_>, child: &KernelChild) -> Error {
+pub(super) fn never_answered(start: &KernelStart<'_>, child: &KernelChild) -> Error {
     let seconds = start.start_timeout.as_secs_f64();
     with_last_words(
         format!(
