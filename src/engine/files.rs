@@ -1,5 +1,6 @@
 //! Notebook files: read within a limit, replaced atomically.
 
+use std::fs::Metadata;
 use std::io::{Read, Write};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
@@ -37,44 +38,94 @@ pub fn read(path: &Path, shown: &str, limit: u64) -> Result<Vec<u8>> {
 ///
 /// # Errors
 /// `Conflict` when `create_new` and it exists, `Unavailable` when it cannot be written (disk full, read-only).
-pub fn write(path: &Path, shown: &str, bytes: &[u8], create_new: bool) -> Result<()> {
-    let failed = |error: std::io::Error| {
-        let what = match error.kind() {
-            std::io::ErrorKind::StorageFull | std::io::ErrorKind::QuotaExceeded => {
-                "the disk is full".to_owned()
+pub fn write(path: &Path, shown: &str, bytes: &[u8], create_new: bool) -> Result<Metadata> {
+    let file = write_beside(path, bytes).map_err(|error| not_written(shown, error))?;
+    let written = file.as_file().metadata().map_err(|error| not_written(shown, error))?;
+    if create_new {
+        file.persist_noclobber(path).map_err(|error| match error.error.kind() {
+            std::io::ErrorKind::AlreadyExists => {
+                Error::conflict(format!("`{shown}` exists already: choose another name or set `overwrite`"))
             }
-            kind => kind.to_string(),
-        };
-        Error::unavailable(format!("`{shown}` cannot be written ({what}); nothing was changed"))
-            .with_source(error)
-    };
+            _ => not_written(shown, error.error),
+        })?;
+    } else {
+        file.persist(path).map_err(|error| not_written(shown, error.error))?;
+    }
+    Ok(written)
+}
+
+/// As [`write`], but only in place of what `may_go`, or of nothing; `None`, and nothing is changed, when something else
+/// is there. Where the system can exchange two files, nobody can put a file there unnoticed meanwhile.
+///
+/// # Errors
+/// `Unavailable` as [`write`].
+pub fn replace(
+    path: &Path,
+    shown: &str,
+    bytes: &[u8],
+    may_go: impl Fn(&Path) -> bool,
+) -> Result<Option<Metadata>> {
+    let failed = |error| not_written(shown, error);
+    if path.exists() && !may_go(path) {
+        return Ok(None);
+    }
+    let file = write_beside(path, bytes).map_err(failed)?;
+    let written = file.as_file().metadata().map_err(failed)?;
+    match exchange(file.path(), path) {
+        Ok(()) if may_go(file.path()) => Ok(Some(written)),
+        Ok(()) => {
+            exchange(file.path(), path).map_err(failed)?;
+            Ok(None)
+        }
+        // Nothing is there, or this file system cannot exchange.
+        Err(_) if path.exists() && !may_go(path) => Ok(None),
+        Err(_) => {
+            file.persist(path).map_err(|error| failed(error.error))?;
+            Ok(Some(written))
+        }
+    }
+}
+
+#[cfg(target_os = "linux")]
+fn exchange(one: &Path, other: &Path) -> std::io::Result<()> {
+    use rustix::fs::{CWD, RenameFlags, renameat_with};
+    renameat_with(CWD, one, CWD, other, RenameFlags::EXCHANGE).map_err(Into::into)
+}
+
+#[cfg(not(target_os = "linux"))]
+fn exchange(_: &Path, _: &Path) -> std::io::Result<()> {
+    Err(std::io::ErrorKind::Unsupported.into())
+}
+
+/// A temporary file beside `path` that holds `bytes`, with the permissions that `path` has, or that a new file of this
+/// process gets: tempfile's own are 0600.
+fn write_beside(path: &Path, bytes: &[u8]) -> std::io::Result<tempfile::NamedTempFile> {
     let folder = path.parent().unwrap_or(Path::new("."));
-    std::fs::create_dir_all(folder).map_err(failed)?;
+    std::fs::create_dir_all(folder)?;
     let mut builder = tempfile::Builder::new();
     builder.prefix(".bindery-").suffix(".tmp");
-    // The permissions that the file has, or that a new file of this process gets: tempfile's own are 0600.
     let permissions = std::fs::metadata(path).map(|metadata| metadata.permissions()).ok();
     #[cfg(unix)]
     if permissions.is_none() {
         use std::os::unix::fs::PermissionsExt;
         builder.permissions(std::fs::Permissions::from_mode(0o666));
     }
-    let mut file = builder.tempfile_in(folder).map_err(failed)?;
+    let mut file = builder.tempfile_in(folder)?;
     if let Some(permissions) = permissions {
-        file.as_file().set_permissions(permissions).map_err(failed)?;
+        file.as_file().set_permissions(permissions)?;
     }
-    file.write_all(bytes).and_then(|()| file.as_file().sync_data()).map_err(failed)?;
-    if create_new {
-        file.persist_noclobber(path).map_err(|error| match error.error.kind() {
-            std::io::ErrorKind::AlreadyExists => {
-                Error::conflict(format!("`{shown}` exists already: choose another name or set `overwrite`"))
-            }
-            _ => failed(error.error),
-        })?;
-    } else {
-        file.persist(path).map_err(|error| failed(error.error))?;
-    }
-    Ok(())
+    file.write_all(bytes)?;
+    file.as_file().sync_data()?;
+    Ok(file)
+}
+
+fn not_written(shown: &str, error: std::io::Error) -> Error {
+    let what = match error.kind() {
+        std::io::ErrorKind::StorageFull | std::io::ErrorKind::QuotaExceeded => "the disk is full".to_owned(),
+        kind => kind.to_string(),
+    };
+    Error::unavailable(format!("`{shown}` cannot be written ({what}); nothing was changed"))
+        .with_source(error)
 }
 
 #[cfg(test)]
@@ -94,6 +145,26 @@ mod tests {
         assert_eq!(read(&path, "a/b.ipynb", 3).unwrap(), b"two");
         assert_eq!(std::fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o640);
         assert_eq!(std::fs::read_dir(path.parent().unwrap()).unwrap().count(), 1);
+    }
+
+    #[test]
+    fn only_what_may_go_is_replaced() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("a.ipynb");
+        let holds =
+            |text: &'static [u8]| move |file: &Path| std::fs::read(file).is_ok_and(|bytes| bytes == text);
+        assert!(replace(&path, "a", b"one", holds(b"zero")).unwrap().is_some(), "nothing was there");
+        assert!(replace(&path, "a", b"two", holds(b"one")).unwrap().is_some());
+        assert!(replace(&path, "a", b"three", holds(b"one")).unwrap().is_none());
+        // Somebody writes between the first look and the exchange.
+        let looks = std::cell::Cell::new(0);
+        let written_meanwhile = |_: &Path| {
+            looks.set(looks.get() + 1);
+            looks.get() == 1
+        };
+        assert!(replace(&path, "a", b"three", written_meanwhile).unwrap().is_none());
+        assert_eq!(std::fs::read(&path).unwrap(), b"two");
+        assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 1);
     }
 
     #[test]
