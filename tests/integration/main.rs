@@ -18,3 +18,4 @@ mod starter_templates;
 mod store;
 mod support;
 mod tracking;
+mod warm;

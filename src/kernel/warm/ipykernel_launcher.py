@@ -71,6 +71,8 @@ def look_like_ipykernel(arguments):
 def without_debugpy():
     """Its import is a quarter of a kernel's start, and nobody steps through a job. A notebook can still import it."""
     sys.modules.setdefault("debugpy", None)
+    # Its import leaves this behind.
+    os.environ.setdefault("PYDEVD_USE_FRAME_EVAL", "NO")
     yield
     if sys.modules["debugpy"] is None:
         del sys.modules["debugpy"]
@@ -214,6 +216,7 @@ class Marks:
 
 def preload(modules):
     import importlib
+    import threading
 
     # matplotlib reads it when it is imported; a kernel sets it when it starts.
     os.environ.setdefault("MPLBACKEND", "module://matplotlib_inline.backend_inline")
@@ -222,6 +225,9 @@ def preload(modules):
             importlib.import_module(name)
     for name in modules:
         importlib.import_module(name)
+    if threading.active_count() > 1:
+        # Those of libraries (BLAS) know of forks; Python's are simply gone in a child.
+        raise RuntimeError("the imports start threads: " + ", ".join(it.name for it in threading.enumerate()[1:]))
 
 
 def requests():

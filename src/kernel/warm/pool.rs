@@ -148,6 +148,15 @@ impl KernelPool {
         kernel
     }
 
+    /// How many kernels of each kept kernelspec are ready.
+    pub fn ready(&self) -> Vec<WarmKernels> {
+        let of = |slot: &Slot| WarmKernels {
+            kernel: slot.wanted.kernel.clone(),
+            count: slot.ready().kernels.len(),
+        };
+        self.inner.slots.iter().map(of).collect()
+    }
+
     async fn ready_kernel(
         &self,
         spec: &KernelSpec,
