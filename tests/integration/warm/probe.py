@@ -1,6 +1,5 @@
 """Prints, as JSON, what a notebook can see of the kernel that it runs on."""
 import asyncio
-import atexit
 import gc
 import json
 import locale
@@ -59,7 +58,6 @@ print(json.dumps({
     "recursion": sys.getrecursionlimit(),
     "hooks": [without_address(it) for it in (sys.excepthook, sys.displayhook, sys.meta_path[-1])],
     "loop": type(asyncio.get_event_loop()).__name__,
-    "at exit": atexit._ncallbacks(),
     "start method": multiprocessing.get_start_method(allow_none=True),
     "handlers": {name: [type(it).__name__ for it in logging.getLogger(name).handlers] for name in ("", "tornado", "asyncio")},
     "locale": locale.setlocale(locale.LC_ALL),
