@@ -41,7 +41,7 @@ pub(super) struct End<'a> {
     pub(super) error: Option<Fault>,
     /// Why the run failed.
     pub(super) cell_error: Option<CellFault<'a>>,
-    /// The executed notebook, unless the run failed.
+    /// The notebook as it was saved, also after a failure.
     pub(super) notebook: Option<&'a Notebook>,
     /// The parameters that were asked for.
     pub(super) parameters: Option<&'a [Parameter]>,

@@ -289,7 +289,7 @@ pub(super) async fn run(args: ExecuteArgs) -> Result<Exit> {
                     traceback: &error.traceback,
                     raised: executed.raised,
                 }),
-                notebook: executed.result.as_ref().filter(|_| executed.error.is_none()),
+                notebook: executed.result.as_ref(),
                 ..End::default()
             });
             Ok(exit)
