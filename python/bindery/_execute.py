@@ -161,6 +161,9 @@ def raise_for(end: Event) -> None:
         return
     ending = None if failure["raised"] else _ENDINGS.get(failure["ename"])
     if ending is None:
+        if not failure["raised"]:
+            # The kernel has said that the cell failed and shown no exception: papermill's words for it.
+            failure = {**failure, "ename": "CellExecutionError", "evalue": "", "traceback": []}
         fields = ("cell_index", "exec_count", "source", "ename", "evalue", "traceback")
         raise error(PapermillExecutionError, *(failure[field] for field in fields))
     where = "" if failure["cell_index"] is None else f" in cell {failure['cell_index']}"

@@ -115,6 +115,12 @@ class ANotebook(InFolder):
 
 
 class Parameters(InFolder):
+    def setUp(self) -> None:
+        super().setUp()
+        # These notebooks have no cell for parameters, which is warned of.
+        logging.disable(logging.WARNING)
+        self.addCleanup(logging.disable, logging.NOTSET)
+
     def test_of_every_type_arrive(self) -> None:
         class Number(enum.IntEnum):
             THREE = 3
