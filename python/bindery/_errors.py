@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import re
 import sys
-from functools import lru_cache
 from typing import Any
 
 _COLOUR = re.compile("\x1b\\[(?:K|.*?m)")
@@ -112,13 +111,15 @@ def _raised_class(public: type[BinderyError]) -> type[BinderyError]:
     module, name = _ELSEWHERE.get(public, ("", ""))
     # Only the module that was imported already; a half-imported one has no class yet.
     theirs = getattr(sys.modules.get(module), name, None)
-    return public if theirs is None else _derived(public, theirs)
+    if theirs is None:
+        return public
+    if (public, theirs) not in _DERIVED:
+        body = {"__module__": public.__module__, "__doc__": public.__doc__, "_public_class": public}
+        _DERIVED[public, theirs] = type(public.__name__, (public, theirs), body)
+    return _DERIVED[public, theirs]
 
 
-@lru_cache(maxsize=None)
-def _derived(public: type[BinderyError], theirs: type) -> type[BinderyError]:
-    body = {"__module__": public.__module__, "__doc__": public.__doc__, "_public_class": public}
-    return type(public.__name__, (public, theirs), body)
+_DERIVED: dict[tuple[type[BinderyError], type], type[BinderyError]] = {}
 
 
 for _class in (BinderyError, NotebookNotFoundError, *_ELSEWHERE):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import json
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -33,10 +34,10 @@ class NotebookNode(dict[str, Any]):
 def node_class() -> type[dict[str, Any]]:
     """The class of the notebooks that are returned."""
     try:
-        from nbformat import NotebookNode as theirs
+        node: type[dict[str, Any]] = importlib.import_module("nbformat").NotebookNode
     except ImportError:
         return NotebookNode
-    return theirs
+    return node
 
 
 def as_node(value: Any, node: type[dict[str, Any]]) -> Any:

@@ -1,4 +1,4 @@
-"""The module as it is installed from the wheel, in an environment that has ipykernel and neither papermill nor nbformat."""
+"""The module as the wheel installs it, in an environment with ipykernel and without papermill and nbformat."""
 
 from __future__ import annotations
 
@@ -242,7 +242,12 @@ class Streams(InFolder):
         source = "import sys\nprint('out 100%', flush=True)\nprint('err', file=sys.stderr, flush=True)\n'value'"
         with self.assertLogs("bindery", logging.INFO) as logs:
             bindery.execute_notebook(
-                notebook("alpha = 1", source), None, {"beta": 1}, log_output=True, stdout_file=stdout, stderr_file=stderr
+                notebook("alpha = 1", source),
+                None,
+                {"beta": 1},
+                log_output=True,
+                stdout_file=stdout,
+                stderr_file=stderr,
             )
         self.assertEqual((stdout.getvalue(), stderr.getvalue()), ("out 100%\n", "err\n"))
         for line in [
