@@ -88,8 +88,8 @@ def execute_notebook(
     :param report_mode: whether to hide the code in the result.
     :param cwd: the folder in which the notebook runs.
     :param engine_kwargs: ``execution_timeout`` (or ``timeout``; seconds for each cell), ``autosave_cell_every``,
-        ``iopub_timeout``, ``raise_on_iopub_timeout``, ``allow_errors``, ``force_raise_errors``, ``coalesce_streams``,
-        ``record_timing``, ``store_widget_state``, ``skip_cells_with_tag``, and ``inject_input_path``,
+        ``iopub_timeout``, ``raise_on_iopub_timeout``, ``allow_errors``, ``allow_error_names``, ``force_raise_errors``,
+        ``coalesce_streams``, ``record_timing``, ``store_widget_state``, ``skip_cells_with_tag``, and ``inject_input_path``,
         ``inject_output_path`` and ``inject_paths`` of the command line.
     :returns: the notebook as it was saved: an ``nbformat.NotebookNode`` where nbformat is installed, else a
         :class:`bindery.NotebookNode`.
@@ -245,6 +245,9 @@ def _engine_flags(given: Mapping[str, Any]) -> list[str]:
             flags += _value(flag, _seconds(name, value))
         elif name == "skip_cells_with_tag":
             flags += _value(flag, value)
+        elif name == "allow_error_names":
+            for allowed in value or ():
+                flags += _value("allow-error-name", allowed)
         elif name in _SWITCHES:
             flags += [] if value is None else [f"--{flag}" if value else f"--no-{flag}"]
         elif name in _FLAGS:

@@ -105,6 +105,34 @@ class BesidePapermill(InFolder):
                 again = pickle.loads(pickle.dumps(ours))
                 self.assertIs(type(again), type(ours))
 
+    def test_options_of_the_engine_do_the_same(self) -> None:
+        sources = [
+            "import sys\nprint(1, flush=True)\nprint(2, file=sys.stderr, flush=True)\nprint(3)",
+            "1 / 0",
+            "print(4)",
+        ]
+
+        def result(module: Any, options: dict[str, Any], tag: str) -> Any:
+            given = notebook(*sources)
+            given["cells"][1]["metadata"]["tags"] = [tag]
+            try:
+                return comparable(module.execute_notebook(node(given), None, progress_bar=False, **options))
+            except papermill.PapermillExecutionError as error:
+                return error.args
+
+        options: dict[str, Any]
+        for options, tag in [
+            ({}, "none"),
+            ({"force_raise_errors": True}, "raises-exception"),
+            ({"allow_error_names": ["KeyError"]}, "none"),
+            ({"skip_cells_with_tag": "slow"}, "slow"),
+            ({"skip_cells_with_tag": "slow", "coalesce_streams": True, "record_timing": False}, "slow"),
+            ({"coalesce_streams": False, "record_timing": True, "store_widget_state": True}, "skip-execution"),
+            ({"iopub_timeout": 5, "raise_on_iopub_timeout": True, "store_widget_state": False}, "skip-execution"),
+        ]:
+            with self.subTest(**options):
+                self.assertEqual(result(bindery, options, tag), result(papermill, options, tag))
+
     def test_other_exceptions_are_caught_as_papermills_and_nbclients(self) -> None:
         for arguments, options, expected in [
             (("{gone}.ipynb", None), {}, papermill.exceptions.PapermillMissingParameterException),
