@@ -89,8 +89,9 @@ def execute_notebook(
     :param cwd: the folder in which the notebook runs.
     :param engine_kwargs: ``execution_timeout`` (or ``timeout``; seconds for each cell), ``autosave_cell_every``,
         ``iopub_timeout``, ``raise_on_iopub_timeout``, ``allow_errors``, ``allow_error_names``, ``force_raise_errors``,
-        ``coalesce_streams``, ``record_timing``, ``store_widget_state``, ``skip_cells_with_tag``, and ``inject_input_path``,
-        ``inject_output_path`` and ``inject_paths`` of the command line.
+        ``coalesce_streams``, ``record_timing``, ``store_widget_state``, ``skip_cells_with_tag``, and of the
+        command line ``inject_input_path``, ``inject_output_path`` and ``inject_paths``. A cell that may fail (tagged
+        ``raises-exception``, or with ``allow_errors``) raises nothing here, where papermill raises in the end.
     :returns: the notebook as it was saved: an ``nbformat.NotebookNode`` where nbformat is installed, else a
         :class:`bindery.NotebookNode`.
     :raises PapermillExecutionError: when a cell raises an exception.

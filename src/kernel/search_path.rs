@@ -86,10 +86,11 @@ fn switch(variables: Variables<'_>, name: &str) -> Option<bool> {
 /// The name under which [`SearchPath::new`] asks for the virtual environment that Bindery is installed in.
 const INSTALLED_IN: &str = "the environment of this program";
 
-/// The virtual environment of which this program is a script, as `pip install bindery` makes it one.
+/// The virtual environment of which this program is a script, as `pip install bindery` makes it one. Without kernels
+/// (a tool's own environment, as pipx makes them) it is not what anybody means.
 fn installed_in() -> Option<PathBuf> {
     let prefix = std::env::current_exe().ok()?.parent()?.parent()?.to_owned();
-    is_virtual(&prefix).then_some(prefix)
+    (is_virtual(&prefix) && prefix.join("share/jupyter/kernels").is_dir()).then_some(prefix)
 }
 
 /// Whether Python takes the folder for a virtual environment.

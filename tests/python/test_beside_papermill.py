@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import contextlib
 import copy
-import io
 import logging
 import math
+import os
 import pickle
 import subprocess
 import sys
@@ -73,10 +72,17 @@ class BesidePapermill(InFolder):
         # What both say of parameters and notebooks is another test's subject.
         logging.disable(logging.CRITICAL)
         self.addCleanup(logging.disable, logging.NOTSET)
+        # And so is what papermill's kernels say while they end.
+        stderr = os.dup(2)
+        self.addCleanup(os.close, stderr)
+        self.addCleanup(os.dup2, stderr, 2)
+        nowhere = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(nowhere, 2)
+        os.close(nowhere)
 
     def test_notebooks_come_back_the_same(self) -> None:
         for name, parameters in OF_PAPERMILL:
-            with self.subTest(name, parameters=parameters), contextlib.redirect_stderr(io.StringIO()):
+            with self.subTest(name, parameters=parameters):
                 path = NOTEBOOKS / "papermill" / name
                 ours, theirs = (
                     module.execute_notebook(path, None, parameters, kernel_name="python3", progress_bar=False)
@@ -89,7 +95,7 @@ class BesidePapermill(InFolder):
 
     def test_an_exception_has_the_same_fields_and_is_caught_as_papermills(self) -> None:
         for name in FAILING:
-            with self.subTest(name), contextlib.redirect_stderr(io.StringIO()):
+            with self.subTest(name):
                 caught = []
                 for module in (bindery, papermill):
                     with self.assertRaises(papermill.PapermillExecutionError) as raised:
@@ -149,7 +155,7 @@ class BesidePapermill(InFolder):
             Path("in.ipynb").write_text(nbformat.writes(node(notebook("1"))))
             for module in (bindery, papermill):
                 with self.subTest(arguments=arguments[1:], module=module.__name__, expected=expected.__name__):
-                    with self.assertRaises(expected), contextlib.redirect_stderr(io.StringIO()):
+                    with self.assertRaises(expected):
                         module.execute_notebook(*arguments, progress_bar=False, **options)
 
     def test_an_exception_is_pickled_into_a_process_without_papermill(self) -> None:
