@@ -1,7 +1,7 @@
 //! Notebook files: read within a limit, replaced atomically.
 
 use std::io::{Read, Write};
-use std::os::unix::fs::OpenOptionsExt;
+use std::os::unix::fs::{FileTypeExt, OpenOptionsExt};
 use std::path::Path;
 
 use crate::error::{Error, Result};
@@ -48,6 +48,11 @@ pub fn write(path: &Path, shown: &str, bytes: &[u8], create_new: bool) -> Result
         Error::unavailable(format!("`{shown}` cannot be written ({what}); nothing was changed"))
             .with_source(error)
     };
+    // Renamed onto `/dev/null`, the notebook would take its place, for everybody.
+    if std::fs::metadata(path).is_ok_and(|metadata| metadata.file_type().is_char_device()) {
+        let device = std::fs::OpenOptions::new().write(true).open(path);
+        return device.and_then(|mut device| device.write_all(bytes)).map_err(failed);
+    }
     let folder = path.parent().unwrap_or(Path::new("."));
     std::fs::create_dir_all(folder).map_err(failed)?;
     let mut builder = tempfile::Builder::new();
@@ -94,6 +99,18 @@ mod tests {
         assert_eq!(read(&path, "a/b.ipynb", 3).unwrap(), b"two");
         assert_eq!(std::fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o640);
         assert_eq!(std::fs::read_dir(path.parent().unwrap()).unwrap().count(), 1);
+    }
+
+    #[test]
+    fn a_device_stays_one() {
+        // Never the machine's own, which a fault would replace: a link to it, which may go.
+        let folder = tempfile::tempdir().unwrap();
+        let (null, full) = (folder.path().join("null"), folder.path().join("full"));
+        std::os::unix::fs::symlink("/dev/null", &null).unwrap();
+        std::os::unix::fs::symlink("/dev/full", &full).unwrap();
+        write(&null, "null", b"one", false).unwrap();
+        assert_eq!(write(&full, "full", b"one", false).unwrap_err().kind(), ErrorKind::Unavailable);
+        assert!(null.is_symlink() && full.is_symlink());
     }
 
     #[test]

@@ -1,6 +1,6 @@
 //! A run as it is recorded: applied to the notebook, journaled, saved at intervals, told to those who watch.
 
-use std::os::unix::fs::MetadataExt;
+use std::os::unix::fs::{FileTypeExt, MetadataExt};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -264,7 +264,9 @@ pub(super) struct FileState {
 
 impl FileState {
     pub(super) fn of(path: &Path) -> Option<Self> {
-        let metadata = std::fs::metadata(path).ok()?;
+        // What others write to a device changes nothing that is ours.
+        let metadata =
+            std::fs::metadata(path).ok().filter(|metadata| !metadata.file_type().is_char_device())?;
         Some(Self {
             inode: metadata.ino(),
             modified: (metadata.mtime(), metadata.mtime_nsec()),
