@@ -85,7 +85,8 @@ pub fn report(error: &Error) -> Exit {
     error.kind().into()
 }
 
-fn text(error: &Error) -> String {
+/// What is wrong, in lines.
+pub(super) fn text(error: &Error) -> String {
     let mut text = format!("error: {}\n", error.message());
     for field in error.fields() {
         // Often the message is the only field's fault in a sentence.

@@ -7,9 +7,12 @@ use serde_json::{Map, Value, json};
 
 use super::Exit;
 use super::execute::pipes;
+use super::flags::ParameterFlags;
 use super::print::{print, print_json, table};
+use super::report::{End, Report};
 use crate::engine::execute::inspect_file;
 use crate::error::Result;
+use crate::notebook::Parameter;
 
 /// Show the parameters that a notebook takes: name, type, default and help
 ///
@@ -20,23 +23,48 @@ use crate::error::Result;
   bindery inspect in.ipynb
   bindery inspect in.ipynb --json       as papermill's inspect_notebook gives them")]
 pub(super) struct InspectArgs {
-    /// The notebook; `-` is standard input
+    /// The notebook; `-` is standard input. Fields in its name, such as `{alpha}`, are filled in with parameters
     #[arg(value_name = "NOTEBOOK")]
     notebook: PathBuf,
     /// Print JSON: names, each with name, inferred_type_name, default and help
     #[arg(long)]
     json: bool,
+    /// Tell the result to FILE, in a line of JSON; `-` is standard output
+    #[arg(long, value_name = "FILE")]
+    report: Option<PathBuf>,
+    #[command(flatten)]
+    parameters: ParameterFlags,
 }
 
 pub(super) async fn run(args: InspectArgs) -> Result<Exit> {
-    let declared = inspect_file(pipes::input(&args.notebook)?).await?;
-    let parameters = declared.as_deref().unwrap_or_default();
+    let Some(path) = &args.report else {
+        let declared = inspect(&args).await?;
+        return show(&args, declared.as_deref());
+    };
+    let report = Report::open(path)?;
+    match inspect(&args).await {
+        Ok(declared) => {
+            let parameters = Some(declared.as_deref().unwrap_or_default());
+            report.end(&End { parameters, ..End::default() });
+            Ok(Exit::Success)
+        }
+        Err(error) => Ok(report.failed(&error)),
+    }
+}
+
+async fn inspect(args: &InspectArgs) -> Result<Option<Vec<Parameter>>> {
+    let parameters = args.parameters.parse()?;
+    inspect_file(pipes::input(&pipes::filled(&args.notebook, &parameters)?)?).await
+}
+
+fn show(args: &InspectArgs, declared: Option<&[Parameter]>) -> Result<Exit> {
+    let parameters = declared.unwrap_or_default();
     if args.json {
         let by_name: Map<String, Value> =
             parameters.iter().map(|parameter| (parameter.name.clone(), json!(parameter))).collect();
         return print_json(&by_name).map(|()| Exit::Success);
     }
-    let text = match (&declared, parameters) {
+    let text = match (declared, parameters) {
         (None, _) => "no cell is tagged `parameters`\n".to_owned(),
         (_, []) => "the cell tagged `parameters` declares none\n".to_owned(),
         (_, parameters) => {

@@ -14,6 +14,7 @@ pub mod kernels;
 mod log;
 mod notebooks;
 mod print;
+mod report;
 mod serve;
 mod signals;
 mod templates;

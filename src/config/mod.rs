@@ -307,7 +307,7 @@ impl Config {
                 None => data_dir.join("notebooks"),
             },
             workers,
-            warm: service.warm.map_or_else(default_warm, |list| list.0),
+            warm: service.warm.unwrap_or_default().0,
             warm_memory: service.warm_memory.map(|size| size.0),
             jupyter_base_url: service
                 .jupyter_base_url
@@ -386,10 +386,6 @@ impl Config {
 fn absolute(path: &Path) -> Result<PathBuf> {
     std::path::absolute(path)
         .map_err(|error| Error::bad_input(format!("`{}` cannot be a path: {error}", path.display())))
-}
-
-fn default_warm() -> Vec<WarmKernels> {
-    vec![WarmKernels { kernel: "python3".into(), count: 1 }]
 }
 
 fn processors() -> usize {

@@ -18,6 +18,13 @@ pub struct WarmKernels {
 #[serde(try_from = "String")]
 pub struct WarmList(pub Vec<WarmKernels>);
 
+impl Default for WarmList {
+    /// One kernel of Bindery's default kernelspec.
+    fn default() -> Self {
+        Self(vec![WarmKernels { kernel: "python3".into(), count: 1 }])
+    }
+}
+
 impl std::str::FromStr for WarmList {
     type Err = String;
 

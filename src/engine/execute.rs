@@ -8,7 +8,7 @@ use tokio::sync::watch;
 use tokio::time::Instant;
 
 use super::cells::{Ending, Stop, run_cells};
-use super::executions::{find_kernel, inject_options};
+use super::executions::{find_kernel, inject_options, kernel_field};
 pub use super::recording::RunProgress;
 use super::recording::{Finished, OutputFile, Recording};
 use super::run::{error_of, start_kernel};
@@ -109,12 +109,18 @@ pub struct ExecutedFile {
     pub error: Option<CellError>,
     /// The `In [n]` of the cell that failed.
     pub execution_count: Option<u64>,
+    /// The source of the cell that failed.
+    pub source: Option<String>,
+    /// Whether the cell raised the error, and it is not one of ours about the cell.
+    pub raised: bool,
     /// Whether it was interrupted from outside.
     pub interrupted: bool,
     /// What the user should know, beyond what was told when parameters were bound.
     pub warnings: Vec<String>,
     /// The notebook as a file holds it, when no file was named.
     pub notebook: Option<Vec<u8>>,
+    /// The notebook.
+    pub result: Option<Notebook>,
 }
 
 /// The parameters that a notebook declares; `None` when no cell is tagged `parameters`.
@@ -159,7 +165,7 @@ pub async fn execute_file(
         }
         let spec = find_kernel(&read.data_dir, &notebook, read.kernel_name.as_deref());
         // A notebook can be prepared for a kernel that is elsewhere.
-        let spec = if read.prepare_only { spec.ok() } else { Some(spec?) };
+        let spec = if read.prepare_only { spec.ok() } else { Some(spec.map_err(kernel_field)?) };
         remove_error_markers(&mut notebook);
         let options = spec.as_ref().map(inject_options).unwrap_or_default();
         let options = InjectOptions {
@@ -177,8 +183,8 @@ pub async fn execute_file(
     listener(Told::Bound(&warnings));
     let file = request.output.map(|path| OutputFile::new(path, output, std::process::id().to_string()));
     let Some(spec) = spec.filter(|_| !request.prepare_only) else {
-        let notebook = save(file, &notebook).await?;
-        return Ok(ExecutedFile { notebook, ..ExecutedFile::default() });
+        let saved = save(file, &notebook).await?;
+        return Ok(ExecutedFile { notebook: saved, result: Some(notebook), ..ExecutedFile::default() });
     };
 
     listener(Told::Kernel(&spec.name));
@@ -233,12 +239,25 @@ pub async fn execute_file(
     };
     let failed_cell = error.as_ref().and_then(|error| recording.cells().get(error.cell_index?));
     let execution_count = failed_cell.and_then(Cell::execution_count);
+    let source = failed_cell.map(|cell| cell.source().into_owned());
+    let raised = failed_cell.zip(error.as_ref()).is_some_and(|(cell, error)| {
+        cell.outputs().iter().any(|it| it["output_type"] == "error" && it["ename"] == error.ename)
+    });
     let Finished { notebook, output, warnings, .. } = recording.finish(error.as_ref(), Timestamp::now());
-    let notebook = save(output.or(at_end), &notebook).await?;
+    let saved = save(output.or(at_end), &notebook).await?;
     if let Some(kernel) = kernel {
         kernel.shutdown(shutdown_grace).await;
     }
-    Ok(ExecutedFile { error, execution_count, interrupted, warnings, notebook })
+    Ok(ExecutedFile {
+        error,
+        execution_count,
+        source,
+        raised,
+        interrupted,
+        warnings,
+        notebook: saved,
+        result: Some(notebook),
+    })
 }
 
 /// Saves the result, or gives its bytes back where it has no file.

@@ -245,7 +245,7 @@ pub(super) fn inject_options(spec: &KernelSpec) -> InjectOptions<'_> {
 }
 
 /// A kernel that cannot be had is a fault of the request, not a missing resource.
-fn kernel_field(error: Error) -> Error {
+pub(super) fn kernel_field(error: Error) -> Error {
     match error.kind() {
         ErrorKind::NotFound => {
             Error::invalid(error.message()).with_field("kernel_name", error.message()).with_source(error)

@@ -2,8 +2,8 @@
 
 use std::fs::Metadata;
 use std::io::{Read, Write};
-use std::os::unix::fs::OpenOptionsExt;
-use std::path::Path;
+use std::os::unix::fs::{FileTypeExt, OpenOptionsExt};
+use std::path::{Path, PathBuf};
 
 use crate::error::{Error, Result};
 
@@ -39,17 +39,26 @@ pub fn read(path: &Path, shown: &str, limit: u64) -> Result<Vec<u8>> {
 /// # Errors
 /// `Conflict` when `create_new` and it exists, `Unavailable` when it cannot be written (disk full, read-only).
 pub fn write(path: &Path, shown: &str, bytes: &[u8], create_new: bool) -> Result<Metadata> {
-    let file = write_beside(path, bytes).map_err(|error| not_written(shown, error))?;
-    let written = file.as_file().metadata().map_err(|error| not_written(shown, error))?;
+    let failed = |error| not_written(shown, error);
+    // Renamed onto `/dev/null`, the notebook would take its place, for everybody.
+    if std::fs::metadata(path).is_ok_and(|metadata| metadata.file_type().is_char_device()) {
+        let device = std::fs::OpenOptions::new().write(true).open(path);
+        return device
+            .and_then(|mut device| device.write_all(bytes).and_then(|()| device.metadata()))
+            .map_err(failed);
+    }
+    let path = &followed(path);
+    let file = write_beside(path, bytes).map_err(failed)?;
+    let written = file.as_file().metadata().map_err(failed)?;
     if create_new {
         file.persist_noclobber(path).map_err(|error| match error.error.kind() {
             std::io::ErrorKind::AlreadyExists => {
                 Error::conflict(format!("`{shown}` exists already: choose another name or set `overwrite`"))
             }
-            _ => not_written(shown, error.error),
+            _ => failed(error.error),
         })?;
     } else {
-        file.persist(path).map_err(|error| not_written(shown, error.error))?;
+        file.persist(path).map_err(|error| failed(error.error))?;
     }
     Ok(written)
 }
@@ -66,6 +75,7 @@ pub fn replace(
     may_go: impl Fn(&Path) -> bool,
 ) -> Result<Option<Metadata>> {
     let failed = |error| not_written(shown, error);
+    let path = &followed(path);
     if path.exists() && !may_go(path) {
         return Ok(None);
     }
@@ -95,6 +105,14 @@ fn exchange(one: &Path, other: &Path) -> std::io::Result<()> {
 #[cfg(not(target_os = "linux"))]
 fn exchange(_: &Path, _: &Path) -> std::io::Result<()> {
     Err(std::io::ErrorKind::Unsupported.into())
+}
+
+/// What a link leads to, or the path itself: the link stays, and its file is replaced.
+fn followed(path: &Path) -> PathBuf {
+    match path.is_symlink() {
+        true => path.canonicalize().unwrap_or_else(|_| path.to_owned()),
+        false => path.to_owned(),
+    }
 }
 
 /// A temporary file beside `path` that holds `bytes`, with the permissions that `path` has, or that a new file of this
@@ -148,6 +166,18 @@ mod tests {
     }
 
     #[test]
+    fn a_link_stays_and_its_file_is_replaced() {
+        let folder = tempfile::tempdir().unwrap();
+        let (file, link) = (folder.path().join("file"), folder.path().join("link"));
+        std::fs::write(&file, "old").unwrap();
+        std::os::unix::fs::symlink("file", &link).unwrap();
+        write(&link, "link", b"new", false).unwrap();
+        assert!(replace(&link, "link", b"newer", |_| true).unwrap().is_some());
+        assert!(link.is_symlink());
+        assert_eq!(std::fs::read(&file).unwrap(), b"newer");
+    }
+
+    #[test]
     fn only_what_may_go_is_replaced() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("a.ipynb");
@@ -165,6 +195,18 @@ mod tests {
         assert!(replace(&path, "a", b"three", written_meanwhile).unwrap().is_none());
         assert_eq!(std::fs::read(&path).unwrap(), b"two");
         assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 1);
+    }
+
+    #[test]
+    fn a_device_stays_one() {
+        // Never the machine's own, which a fault would replace: a link to it, which may go.
+        let folder = tempfile::tempdir().unwrap();
+        let (null, full) = (folder.path().join("null"), folder.path().join("full"));
+        std::os::unix::fs::symlink("/dev/null", &null).unwrap();
+        std::os::unix::fs::symlink("/dev/full", &full).unwrap();
+        write(&null, "null", b"one", false).unwrap();
+        assert_eq!(write(&full, "full", b"one", false).unwrap_err().kind(), ErrorKind::Unavailable);
+        assert!(null.is_symlink() && full.is_symlink());
     }
 
     #[test]

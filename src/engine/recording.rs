@@ -1,7 +1,7 @@
 //! A run as it is recorded: applied to the notebook, journaled, saved at intervals, told to those who watch.
 
 use std::fs::Metadata;
-use std::os::unix::fs::MetadataExt;
+use std::os::unix::fs::{FileTypeExt, MetadataExt};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -265,17 +265,17 @@ pub(super) struct FileState {
 
 impl FileState {
     pub(super) fn of(path: &Path) -> Option<Self> {
-        std::fs::metadata(path).ok().as_ref().map(Self::from)
+        std::fs::metadata(path).ok().as_ref().and_then(Self::from_metadata)
     }
-}
 
-impl From<&Metadata> for FileState {
-    fn from(metadata: &Metadata) -> Self {
-        Self {
+    /// `None` for a device: what others write to it changes nothing that is ours.
+    fn from_metadata(metadata: &Metadata) -> Option<Self> {
+        let is_device = metadata.file_type().is_char_device();
+        (!is_device).then(|| Self {
             inode: metadata.ino(),
             modified: (metadata.mtime(), metadata.mtime_nsec()),
             size: metadata.size(),
-        }
+        })
     }
 }
 
@@ -330,7 +330,7 @@ impl OutputFile {
                 blocking(move || files::write(&path, &shown, &bytes, false)).await?
             }
         };
-        self.written = Some(FileState::from(&saved));
+        self.written = FileState::from_metadata(&saved);
         Ok(())
     }
 

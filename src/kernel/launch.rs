@@ -4,7 +4,7 @@
 use std::ffi::{OsStr, OsString};
 use std::path::{Path, PathBuf};
 
-use super::search_path::{SearchPath, Variables};
+use super::search_path::{PYTHON_PREFIX, SearchPath, Variables};
 use super::spec::KernelSpec;
 
 const HISTORY_FILE: &str = "--HistoryManager.hist_file=";
@@ -58,7 +58,8 @@ pub fn launch_command(
     }
     let env = spec.env.iter().map(|(key, value)| (key.clone(), fill_variables(value, variables))).collect();
     // Set for the parent's interpreter, it would mislead the kernel's (jupyter_client drops it for Python kernels).
-    let env_remove = if spec.is_python() { vec!["PYTHONEXECUTABLE"] } else { Vec::new() };
+    let env_remove =
+        if spec.is_python() { vec![PYTHON_PREFIX, "PYTHONEXECUTABLE"] } else { vec![PYTHON_PREFIX] };
     LaunchCommand { program, args, env, env_remove }
 }
 

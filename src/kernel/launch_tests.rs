@@ -48,7 +48,7 @@ fn placeholders_that_are_known_are_filled() {
     assert_eq!(command.program, "/bin/k");
     let expected = ["/run/c.json", "--dir=/specs/k/x", "{prefix}", "{other}", "{/specs/k", "{"];
     assert_eq!(command.args, expected);
-    assert!(command.env_remove.is_empty());
+    assert_eq!(command.env_remove, [PYTHON_PREFIX]);
 
     let command = launch(&spec(&argv, "l", Path::new("/opt/env/share/jupyter/kernels/k")), &[]);
     assert_eq!(command.args[2], "/opt/env");
@@ -63,7 +63,7 @@ fn a_bare_python_is_that_of_the_environment_which_holds_the_spec() {
         let command = launch(&spec(&[name], "python", &resource_dir), &[("VIRTUAL_ENV", active.path())]);
         let expected = if name == "python3" { "bin/python3" } else { "bin/python" };
         assert_eq!(command.program, own.path().join(expected));
-        assert_eq!(command.env_remove, ["PYTHONEXECUTABLE"]);
+        assert_eq!(command.env_remove, [PYTHON_PREFIX, "PYTHONEXECUTABLE"]);
     }
     let command = launch(&spec(&["pythonic"], "python", &resource_dir), &[]);
     assert_eq!(command.program, "pythonic");

@@ -2,8 +2,12 @@
 //!
 //! The order is that of `jupyter_core.paths.jupyter_path` (5.9) followed by `jupyter_client.kernelspec` (8.x), which
 //! adds IPython's old folder. Two things differ because Bindery is no Python program: there is no `sys.prefix`, so the
-//! environment is the *active* one (`VIRTUAL_ENV`, else `CONDA_PREFIX`); and an empty entry of `JUPYTER_PATH`, as
+//! environment is the one that the Python module names ([`PYTHON_PREFIX`]), else the one that Bindery is installed in,
+//! else the *active* one (`VIRTUAL_ENV`, else `CONDA_PREFIX`); and an empty entry of `JUPYTER_PATH`, as
 //! `JUPYTER_PATH=/a:$JUPYTER_PATH` makes one, is passed over instead of standing for the current folder.
+//!
+//! Called by the Python module, Bindery's own folder comes after Jupyter's: what `python3` means to the program that
+//! calls must not depend on the folder that it runs in.
 
 use std::ffi::{OsStr, OsString};
 use std::os::unix::fs::MetadataExt;
@@ -11,6 +15,9 @@ use std::path::{Path, PathBuf};
 
 /// How a value of the environment is asked for: `std::env::var_os`, or a table in tests.
 pub type Variables<'a> = &'a dyn Fn(&str) -> Option<OsString>;
+
+/// The variable in which the Python module says its `sys.prefix`. Kernels do not inherit it.
+pub const PYTHON_PREFIX: &str = "BINDERY_PYTHON_PREFIX";
 
 /// The folders in which kernelspecs are searched, first come first served.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -22,15 +29,25 @@ pub struct SearchPath {
 impl SearchPath {
     /// The search path of this process for a data dir.
     pub fn from_process(data_dir: &Path) -> Self {
-        Self::new(data_dir, &|name| std::env::var_os(name))
+        Self::new(data_dir, &|name| match name {
+            INSTALLED_IN => installed_in().map(PathBuf::into_os_string),
+            name => std::env::var_os(name),
+        })
     }
 
     /// The search path under the given environment variables.
     pub fn new(data_dir: &Path, variables: Variables<'_>) -> Self {
         let active_prefix = active_prefix(variables);
-        let mut folders = vec![specs_folder(data_dir)];
+        let mut folders = Vec::new();
+        let called_by_python = value(variables, PYTHON_PREFIX).is_some();
+        if !called_by_python {
+            folders.push(specs_folder(data_dir));
+        }
         for folder in jupyter_path(variables, active_prefix.as_deref()) {
             push_new(&mut folders, folder.join("kernels"));
+        }
+        if called_by_python {
+            push_new(&mut folders, specs_folder(data_dir));
         }
         push_new(&mut folders, ipython_folder(variables).join("kernels"));
         Self { folders, active_prefix }
@@ -41,7 +58,7 @@ impl SearchPath {
         &self.folders
     }
 
-    /// The active virtual or conda environment, which stands in for Python's `sys.prefix`.
+    /// The environment that Bindery is called from, which stands in for Python's `sys.prefix`.
     pub fn active_prefix(&self) -> Option<&Path> {
         self.active_prefix.as_deref()
     }
@@ -66,8 +83,32 @@ fn switch(variables: Variables<'_>, name: &str) -> Option<bool> {
     Some(!["no", "n", "false", "off", "0", "0.0"].contains(&text.as_str()))
 }
 
+/// The name under which [`SearchPath::new`] asks for the virtual environment that Bindery is installed in.
+const INSTALLED_IN: &str = "the environment of this program";
+
+/// The virtual environment of which this program is a script, as `pip install bindery` makes it one. Without kernels
+/// (a tool's own environment, as pipx makes them) it is not what anybody means.
+fn installed_in() -> Option<PathBuf> {
+    let prefix = std::env::current_exe().ok()?.parent()?.parent()?.to_owned();
+    (is_virtual(&prefix) && prefix.join("share/jupyter/kernels").is_dir()).then_some(prefix)
+}
+
+/// Whether Python takes the folder for a virtual environment.
+fn is_virtual(prefix: &Path) -> bool {
+    prefix.join("pyvenv.cfg").is_file()
+}
+
 fn active_prefix(variables: Variables<'_>) -> Option<PathBuf> {
-    value(variables, "VIRTUAL_ENV").or_else(|| value(variables, "CONDA_PREFIX")).map(PathBuf::from)
+    let names = [PYTHON_PREFIX, INSTALLED_IN, "VIRTUAL_ENV", "CONDA_PREFIX"];
+    names.into_iter().find_map(|name| value(variables, name)).map(PathBuf::from)
+}
+
+/// Whether the environment that stands in for `sys.prefix` is a virtual one.
+fn in_virtual(variables: Variables<'_>) -> bool {
+    match value(variables, PYTHON_PREFIX) {
+        Some(prefix) => is_virtual(Path::new(&prefix)),
+        None => value(variables, INSTALLED_IN).is_some() || value(variables, "VIRTUAL_ENV").is_some(),
+    }
 }
 
 fn home(variables: Variables<'_>) -> PathBuf {
@@ -109,8 +150,7 @@ fn push_new(paths: &mut Vec<PathBuf>, path: PathBuf) {
 /// `JUPYTER_DATA_DIR` or its default, and Python's user base, which a virtual environment switches off.
 fn user_folders(variables: Variables<'_>) -> Vec<PathBuf> {
     let mut folders = vec![jupyter_data_dir(variables)];
-    let has_user_site =
-        value(variables, "VIRTUAL_ENV").is_none() && value(variables, "PYTHONNOUSERSITE").is_none();
+    let has_user_site = !in_virtual(variables) && value(variables, "PYTHONNOUSERSITE").is_none();
     if has_user_site {
         let user_base = value(variables, "PYTHONUSERBASE")
             .map(PathBuf::from)
@@ -170,9 +210,9 @@ fn prefers_environment(variables: Variables<'_>, active_prefix: Option<&Path>) -
         return said;
     }
     let Some(prefix) = active_prefix else { return false };
-    let is_virtual = value(variables, "VIRTUAL_ENV").is_some();
     let is_conda_base = value(variables, "CONDA_DEFAULT_ENV").is_none_or(|name| name == OsStr::new("base"));
-    (is_virtual || !is_conda_base) && is_mine(prefix)
+    let in_conda = value(variables, "CONDA_PREFIX").is_some_and(|conda| prefix.starts_with(conda));
+    (in_virtual(variables) || (in_conda && !is_conda_base)) && is_mine(prefix)
 }
 
 /// Whether this user owns the path, or the nearest parent of it that exists.

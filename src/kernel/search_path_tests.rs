@@ -63,6 +63,29 @@ fn folders_come_in_jupyters_order() {
     );
     check(&[("CONDA_PREFIX", "/usr/local")], &[OWN, USER, LOCAL, USR, IPYTHON]);
     check(&[("VIRTUAL_ENV", "MINE"), ("CONDA_PREFIX", "/c")], &[OWN, ENV, USER, LOCAL, USR, IPYTHON]);
+    check(&[(INSTALLED_IN, "MINE"), ("VIRTUAL_ENV", "/v")], &[OWN, ENV, USER, LOCAL, USR, IPYTHON]);
+}
+
+#[test]
+fn called_by_python_its_environment_comes_first_and_bindery_after_jupyter() {
+    let prefix = tempfile::tempdir().unwrap();
+    let lookup = |name: &str| match name {
+        "HOME" => Some("/home/of/nobody".into()),
+        "VIRTUAL_ENV" => Some("/another".into()),
+        PYTHON_PREFIX => Some(prefix.path().into()),
+        _ => None,
+    };
+    let position = |end: &str| {
+        let search_path = SearchPath::new(Path::new("/data"), &lookup);
+        search_path.folders().iter().position(|folder| folder.ends_with(end)).unwrap()
+    };
+    let environment = prefix.path().join("share/jupyter/kernels");
+    let environment = environment.to_str().unwrap();
+    // A Python that is no virtual environment has what the user installed before what it holds itself.
+    assert!(position(".local/share/jupyter/kernels") < position(environment));
+    assert!(position("/usr/share/jupyter/kernels") < position("/data/kernels"));
+    std::fs::write(prefix.path().join("pyvenv.cfg"), "").unwrap();
+    assert!(position(environment) == 0 && position(".local/share/jupyter/kernels") == 1);
 }
 
 #[test]

@@ -1,6 +1,7 @@
 //! Tasks of this repository that are more than one cargo command: `cargo xtask TASK`.
 
 mod cargo;
+mod python;
 mod steps;
 mod test;
 
@@ -10,6 +11,7 @@ use steps::Failed;
 
 const USAGE: &str = "\
 Usage: cargo xtask test [--only-tests] [-- RUNNER ARGUMENTS]
+       cargo xtask python
 
 Checks everything, with whatever that needs: formatting, clippy, documentation, tests. The kernel
 environments that the tests run on are installed first, in target/test-data or the folder that
@@ -18,6 +20,9 @@ BINDERY_TEST_DATA_DIR names; what is there already is used again. Python 3.10 or
   --only-tests   no formatting, clippy and documentation
   --             what follows is for cargo-nextest where it is installed, else for `cargo test`:
                  cargo xtask test --only-tests -- store
+
+`python` builds the wheel, with the binary that the tests are built with, and tests its module in a fresh
+environment. `test` does so too, unless there are runner arguments.
 ";
 
 fn main() -> ExitCode {
@@ -28,6 +33,7 @@ fn main() -> ExitCode {
             Ok(())
         }
         Ok(Task::Test(options)) => test::run(&options),
+        Ok(Task::Python) => python::run(),
         Err(fault) => Err(Failed(format!("{fault}\n\n{USAGE}"))),
     };
     match done {
@@ -43,6 +49,7 @@ fn main() -> ExitCode {
 enum Task {
     Help,
     Test(test::Options),
+    Python,
 }
 
 fn parse(arguments: &[String]) -> Result<Task, String> {
@@ -50,6 +57,12 @@ fn parse(arguments: &[String]) -> Result<Task, String> {
     match arguments.next().map(String::as_str) {
         None | Some("help" | "--help" | "-h") => return Ok(Task::Help),
         Some("test") => {}
+        Some("python") => {
+            return match arguments.next() {
+                None => Ok(Task::Python),
+                Some(other) => Err(format!("`{other}` is unknown to `cargo xtask python`")),
+            };
+        }
         Some(other) => return Err(format!("there is no task `{other}`")),
     }
     let mut options = test::Options::default();
@@ -85,5 +98,7 @@ mod tests {
         assert_eq!(parsed("test store"), Err("`store` is unknown to `cargo xtask test`".into()));
         assert_eq!(parsed(""), Ok(Task::Help));
         assert_eq!(parsed("test --help"), Ok(Task::Help));
+        assert_eq!(parsed("python"), Ok(Task::Python));
+        assert_eq!(parsed("python 3"), Err("`3` is unknown to `cargo xtask python`".into()));
     }
 }

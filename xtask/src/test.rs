@@ -4,17 +4,15 @@
 //! other features of shared dependencies and compile many of them twice.
 
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
 
 use crate::cargo::{cargo, command, has, target_directory};
+use crate::python::{self, find_python};
 use crate::steps::{Failed, Steps};
 
 /// The kernels that the tests run notebooks on.
 const KERNELS: &[&str] = &["python3", "mlflow_kernel"];
 /// Where tests find those kernels.
 const DATA_DIR_VARIABLE: &str = "BINDERY_TEST_DATA_DIR";
-const PYTHONS: &[&str] =
-    &["python3", "python", "python3.14", "python3.13", "python3.12", "python3.11", "python3.10"];
 
 /// What is asked for on the command line.
 #[derive(Debug, Default, PartialEq)]
@@ -28,7 +26,7 @@ pub struct Options {
 /// Runs all steps until one fails.
 pub fn run(options: &Options) -> Result<(), Failed> {
     // Before minutes of compiling.
-    check_python()?;
+    find_python()?;
     let data_dir = match std::env::var_os(DATA_DIR_VARIABLE).filter(|folder| !folder.is_empty()) {
         Some(folder) => std::path::absolute(folder)
             .map_err(|error| Failed(format!("{DATA_DIR_VARIABLE} cannot be used: {error}")))?,
@@ -61,6 +59,9 @@ fn run_steps(steps: &mut Steps, options: &Options, data_dir: &Path) -> Result<()
     if has_nextest && options.runner_arguments.is_empty() {
         steps.run("documented examples", &mut cargo(&["test", "--workspace", "--doc", "--quiet"]))?;
     }
+    if options.runner_arguments.is_empty() {
+        python::run_steps(steps)?;
+    }
     let mut tests =
         if has_nextest { cargo(&["nextest", "run", "--workspace"]) } else { cargo(&["test", "--workspace"]) };
     tests.args(&options.runner_arguments).env(DATA_DIR_VARIABLE, data_dir);
@@ -82,21 +83,4 @@ fn component(steps: &mut Steps, name: &str, arguments: &[&str], why: &'static st
 fn built_binary() -> Result<PathBuf, Failed> {
     let unknown = |error: std::io::Error| Failed(format!("the binary that was built is not found: {error}"));
     std::env::current_exe().map(|own| own.with_file_name("bindery")).map_err(unknown)
-}
-
-fn check_python() -> Result<(), Failed> {
-    let question = "import sys; sys.exit(sys.version_info < (3, 10))";
-    let is_suitable = |name: &&str| {
-        let mut python = Command::new(name);
-        python.args(["-I", "-c", question]).stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
-        python.status().is_ok_and(|status| status.success())
-    };
-    if PYTHONS.iter().any(is_suitable) {
-        return Ok(());
-    }
-    Err(Failed(
-        "the tests run notebooks, which needs Python 3.10 or newer, and there is none on PATH: install one \
-         (Debian, Ubuntu: apt install python3 python3-venv; macOS: brew install python) and try again"
-            .into(),
-    ))
 }

@@ -15,13 +15,14 @@ use tokio::sync::watch;
 
 use self::cells::CellFlags;
 use self::help::notebook_help;
-use self::listener::{StreamFile, Streams, begin, listener, warn};
+use self::listener::{StreamFile, Streams, Voice, listener};
 use self::pipes::{Connected, Paths};
 use self::progress::show_progress;
 use super::flags::ParameterFlags;
 use super::log::LogLevel;
 use super::print::{print, print_bytes, tell, without_colours};
-use super::signals::Signals;
+use super::report::{CellFault, End, Report};
+use super::signals::{Signals, StopSignal};
 use super::{Exit, file_fault};
 use crate::config::{Config, LocalSettings, Seconds};
 use crate::engine::execute::{ExecuteFile, ExecutedFile, RunProgress, Saves, execute_file, inspect_file};
@@ -134,6 +135,13 @@ pub(super) struct ExecuteArgs {
     progress_bar: bool,
     #[arg(long, overrides_with = "progress_bar", hide = true)]
     no_progress_bar: bool,
+    /// Tell what happens to FILE, in lines of JSON, and not to standard error; `-` is standard output, in place of
+    /// the notebook. The last line has the result
+    #[arg(long, value_name = "FILE", help_heading = "Progress")]
+    report: Option<PathBuf>,
+    /// With --report: what the notebook prints, too
+    #[arg(long, requires = "report", help_heading = "Progress")]
+    report_streams: bool,
     #[command(flatten, next_help_heading = "Cells (nbclient's options)")]
     cells: CellFlags,
     #[command(flatten, next_help_heading = "Configuration")]
@@ -202,6 +210,7 @@ impl ExecuteArgs {
         let file = |path: &Option<PathBuf>| path.as_deref().map(StreamFile::create).transpose();
         let streams = Streams {
             log_output: self.log_output,
+            reported: self.report_streams,
             stdout: file(&self.stdout_file)?,
             stderr: file(&self.stderr_file)?,
         };
@@ -255,43 +264,86 @@ pub(super) async fn run(args: ExecuteArgs) -> Result<Exit> {
     if args.help_notebook {
         return args.help().await;
     }
+    let Some(path) = &args.report else {
+        let ended = execute(&args, &Voice::default()).await?;
+        if let Some(notebook) = &ended.executed.notebook {
+            print_bytes(notebook)?;
+        }
+        tell_failure(&ended.executed, &ended.paths);
+        return Ok(ended.exit);
+    };
+    let report = Report::open(path)?;
+    match execute(&args, &Voice(Some(report.clone()))).await {
+        Ok(Ended { executed, exit, .. }) => {
+            if let Some(notebook) = executed.notebook.as_ref().filter(|_| path != Path::new("-")) {
+                print_bytes(notebook)?;
+            }
+            report.end(&End {
+                exit_code: exit.code(),
+                cell_error: executed.error.as_ref().map(|error| CellFault {
+                    cell_index: error.cell_index,
+                    exec_count: executed.execution_count,
+                    source: executed.source.as_deref(),
+                    ename: &error.ename,
+                    evalue: &error.evalue,
+                    traceback: &error.traceback,
+                    raised: executed.raised,
+                }),
+                notebook: executed.result.as_ref(),
+                ..End::default()
+            });
+            Ok(exit)
+        }
+        Err(error) => Ok(report.failed(&error)),
+    }
+}
+
+/// A run that has ended.
+struct Ended {
+    executed: ExecutedFile,
+    paths: Paths,
+    exit: Exit,
+}
+
+async fn execute(args: &ExecuteArgs, voice: &Voice) -> Result<Ended> {
     let Run { request, paths, streams } = args.run()?;
-    begin(&paths.input, &paths.output, args.cwd.as_deref());
+    voice.begin(&paths.input, &paths.output, args.cwd.as_deref());
     let mut signals = Signals::listen()?;
     let (progress, watcher) = watch::channel(RunProgress::default());
     let (interrupt, interrupted) = watch::channel(false);
     let bar = args.shows_progress(&paths).then(|| tokio::spawn(show_progress(watcher)));
-    let running = execute_file(request, progress, interrupted, listener(streams));
+    let running = execute_file(request, progress, interrupted, listener(voice.clone(), streams));
     tokio::pin!(running);
+    let abandoned = voice.abandoned();
+    tokio::pin!(abandoned);
     let mut stopped_by = None;
     let executed = loop {
-        tokio::select! {
+        let signal = tokio::select! {
             executed = &mut running => break executed,
             signal = signals.next() => {
                 if stopped_by.is_some() {
                     signal.exit_at_once();
                 }
-                stopped_by = Some(signal);
-                tell!("stopping the notebook and saving what it has produced; Ctrl-C again ends at once");
-                let _ = interrupt.send(true);
+                signal
             }
-        }
+            () = &mut abandoned, if stopped_by.is_none() => StopSignal::Terminate,
+        };
+        stopped_by = Some(signal);
+        voice.stopping();
+        let _ = interrupt.send(true);
     };
     if let Some(bar) = bar {
         // The channel is closed: the bar has seen the end and goes.
         let _ = bar.await;
     }
     let executed = executed?;
-    executed.warnings.iter().for_each(|warning| warn(warning));
-    if let Some(notebook) = &executed.notebook {
-        print_bytes(notebook)?;
-    }
-    tell_failure(&executed, &paths);
-    Ok(match (stopped_by, &executed.error) {
+    executed.warnings.iter().for_each(|warning| voice.warn(warning));
+    let exit = match (stopped_by, &executed.error) {
         (Some(signal), _) if executed.interrupted => signal.exit(),
         (_, Some(error)) => Exit::of_cell_error(error),
         (_, None) => Exit::Success,
-    })
+    };
+    Ok(Ended { executed, paths, exit })
 }
 
 /// The exception as papermill shows it, then what it comes to.

@@ -67,15 +67,8 @@ impl Paths {
 
     /// The paths with parameters filled in.
     pub(super) fn filled(&self, parameters: &Parameters) -> Result<Self> {
-        let builtins = Builtins {
-            run_uuid: uuid::Uuid::new_v4().to_string(),
-            current_datetime_local: Zoned::now().datetime(),
-            current_datetime_utc: Timestamp::now(),
-        };
-        let filled = |path: &Path| match path.to_str() {
-            Some(text) => fill(text, parameters, &builtins).map(PathBuf::from),
-            None => Ok(path.to_owned()),
-        };
+        let builtins = builtins();
+        let filled = |path: &Path| fill_path(path, parameters, &builtins);
         Ok(Self { input: filled(&self.input)?, output: filled(&self.output)? })
     }
 
@@ -100,6 +93,26 @@ impl Paths {
             ))),
             _ => Ok(Some(output.clone())),
         }
+    }
+}
+
+/// One path with parameters filled in.
+pub(crate) fn filled(path: &Path, parameters: &Parameters) -> Result<PathBuf> {
+    fill_path(path, parameters, &builtins())
+}
+
+fn fill_path(path: &Path, parameters: &Parameters, builtins: &Builtins) -> Result<PathBuf> {
+    match path.to_str() {
+        Some(text) => fill(text, parameters, builtins).map(PathBuf::from),
+        None => Ok(path.to_owned()),
+    }
+}
+
+fn builtins() -> Builtins {
+    Builtins {
+        run_uuid: uuid::Uuid::new_v4().to_string(),
+        current_datetime_local: Zoned::now().datetime(),
+        current_datetime_utc: Timestamp::now(),
     }
 }
 

@@ -38,15 +38,14 @@ pub fn fill(path: &str, parameters: &Parameters, builtins: &Builtins) -> Result<
     if !path.contains(['{', '}']) {
         return Ok(path.to_owned());
     }
-    Filling { parameters, builtins }.fill(path, 2).map_err(|fault| {
-        Error::bad_input(match fault {
-            Fault::Missing(name) => {
-                format!("Missing parameter '{name}' in the path `{path}`: give it with -p, or write {{{{ for a brace")
-            }
-            Fault::Other(told) => {
-                format!("the path `{path}` is no template: {told}; write {{{{ and }}}} for braces")
-            }
-        })
+    Filling { parameters, builtins }.fill(path, 2).map_err(|fault| match fault {
+        Fault::Missing(name) => Error::bad_input(format!(
+            "Missing parameter '{name}' in the path `{path}`: give it with -p, or write {{{{ for a brace"
+        ))
+        .with_field(format!("parameters.{name}"), format!("Missing parameter '{name}'")),
+        Fault::Other(told) => Error::bad_input(format!(
+            "the path `{path}` is no template: {told}; write {{{{ and }}}} for braces"
+        )),
     })
 }
 

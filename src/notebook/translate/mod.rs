@@ -115,12 +115,14 @@ impl Translator {
             (None, None) => Error::invalid(format!(
                 "the notebook names neither a kernel nor a language, so parameters cannot be written into it: \
                  name one (known: {known})"
-            )),
+            ))
+            .with_field("language", format!("name one (known: {known})")),
             (kernel_name, language) => Error::invalid(format!(
                 "no way is known to write parameters for kernel {} or language {}: choose one of {known}",
                 quoted(kernel_name),
                 quoted(language)
-            )),
+            ))
+            .with_field("language", format!("choose one of {known}")),
         })
     }
 
