@@ -184,6 +184,39 @@ impl Kernel {
         self.send(request.into()).await
     }
 
+    /// Executes code that is no cell, and waits until all is done; gives the `execution_count` of the answer.
+    ///
+    /// # Errors
+    /// `Kernel` when it raises an exception, the kernel dies, or it takes longer than `patience`.
+    pub(super) async fn execute_silently(&mut self, code: &str, patience: Duration) -> Result<Option<u64>> {
+        let request = ExecuteRequest {
+            code: code.into(),
+            silent: true,
+            store_history: false,
+            ..ExecuteRequest::default()
+        };
+        let request = self.send(request.into()).await?;
+        let (mut reply, mut idle) = (None, false);
+        let deadline = Instant::now() + patience;
+        while reply.is_none() || !idle {
+            let incoming = tokio::time::timeout_at(deadline, self.next()).await;
+            match incoming.map_err(|_| Error::kernel("the kernel takes too long"))? {
+                Incoming::Shell(message) if message.parent_id.as_deref() == Some(&request) => {
+                    if message.text("status") != "ok" {
+                        return Err(Error::kernel(format!("the kernel answered {}", message.text("evalue"))));
+                    }
+                    reply = Some(message.content.get("execution_count").and_then(Value::as_u64));
+                }
+                Incoming::Iopub(message) if message.parent_id.as_deref() == Some(&request) => {
+                    idle |= message.text("execution_state") == "idle";
+                }
+                Incoming::Died(how) => return Err(Error::kernel(format!("the kernel died: {how}"))),
+                _ => {}
+            }
+        }
+        Ok(reply.flatten())
+    }
+
     /// The next thing that the kernel sent. After [`Incoming::Died`] it repeats that for ever. Cancel safe.
     pub async fn next(&mut self) -> Incoming {
         let mut exit = self.child.exit();

@@ -76,6 +76,15 @@ fn write_spec(data_dir: &Path, preload: &[&str]) {
     std::fs::write(data_dir.join("kernels/own/kernel.json"), spec.to_string()).unwrap();
 }
 
+/// A kernel that speaks Python and is not started by ipykernel's launcher: it cannot be forked.
+fn write_other_spec(data_dir: &Path) {
+    let python = prepared_data_dir().join("kernels/envs/python3/bin/python");
+    let spec = json!({
+        "argv": [python, "-m", "ipykernel", "-f", "{connection_file}"], "display_name": "own", "language": "python",
+    });
+    std::fs::write(data_dir.join("kernels/own/kernel.json"), spec.to_string()).unwrap();
+}
+
 fn start<'a>(cwd: &'a Path, env: &'a [(String, String)]) -> KernelStart<'a> {
     KernelStart {
         name: "own",
@@ -191,7 +200,7 @@ async fn forked_kernels_share_no_luck_and_end_as_others_do() {
     // An interrupt, a flood, then an end that flushes what was left open and runs what was registered.
     let interrupted = async {
         let request =
-            two.execute("import time\nprint('up', flush=True)\ntime.sleep(60)", true).await.unwrap();
+            two.execute("import time\nprint('up', flush=True)\ntime.sleep(60)", false).await.unwrap();
         loop {
             match two.next().await {
                 Incoming::Iopub(message) if message.msg_type == "stream" => two.interrupt().await,
@@ -271,6 +280,21 @@ async fn what_cannot_be_preloaded_leaves_kernels_that_start_when_needed() {
         drop(kernel);
         place.stop().await;
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_kernel_that_cannot_be_forked_is_started_ahead() {
+    let place = Place::new(&["no_such_module"], None);
+    write_other_spec(place.folder.path());
+    place.is_ready().await;
+    let env = [("MARK".to_owned(), "it's \"7\"".to_owned())];
+    let mut kernel = place.kernel(&env).await;
+    let show = "import os; print(os.getcwd() == os.path.realpath(os.getcwd()), os.environ['MARK'], len(In))\nopen('here', 'w').close()";
+    assert_eq!(printed(&mut kernel, show).await, "True it's \"7\" 2\n");
+    assert!(place.work().join("here").exists());
+    assert_eq!(zygote(), None);
+    kernel.shutdown(Duration::from_secs(10)).await;
+    place.stop().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

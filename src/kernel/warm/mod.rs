@@ -7,6 +7,7 @@
 
 mod fingerprint;
 mod launcher;
+mod moving;
 mod pool;
 mod ready;
 mod zygote;

@@ -87,7 +87,9 @@ enum Source {
         pause: Duration,
     },
     Zygote(Box<Zygote>),
-    /// There cannot be a zygote, until the kernel's files change.
+    /// It is no kernel that is forked: kernels are started ahead.
+    Ahead,
+    /// No kernel can be made ready, until the kernel's files change.
     Unfit,
 }
 
@@ -129,23 +131,7 @@ impl KernelPool {
         if let Some(kernel) = self.ready_kernel(spec, &start, hidden).await {
             return Ok(kernel);
         }
-        let search_path = SearchPath::from_process(&self.inner.options.data_dir);
-        let mut fault = None;
-        let kernel = Kernel::start(start, |connection_file| {
-            let mut command =
-                launch_command(spec, connection_file, &search_path, &|name| std::env::var_os(name));
-            command.env_remove.extend(hidden);
-            let folder = connection_file.parent().unwrap_or(connection_file);
-            launcher::through_launcher(command.clone(), folder).unwrap_or_else(|error| {
-                fault = Some(error);
-                command
-            })
-        });
-        let kernel = kernel.await;
-        if let Some(fault) = fault {
-            tracing::debug!(error = %fault, cause = fault.cause(), "a kernel was started by ipykernel's own launcher");
-        }
-        kernel
+        start_cold(&self.inner.options.data_dir, spec, start, hidden).await
     }
 
     /// How many kernels of each kept kernelspec are ready.
@@ -302,6 +288,7 @@ impl Slot {
                     tracing::info!(kernel = spec.name, seconds, "kernels are forked from now on");
                     *source = Source::Zygote(Box::new(zygote));
                 }
+                Err(NoZygote::OtherKernel) => *source = Source::Ahead,
                 Err(NoZygote::Unfit(why)) => {
                     tracing::info!(kernel = spec.name, %why, "no kernels are kept ready: each is started when it is needed");
                     *source = Source::Unfit;
@@ -313,18 +300,15 @@ impl Slot {
                 }
             }
         }
+        if may_start && matches!(*source, Source::Ahead) {
+            drop(source);
+            return self.start_ahead(options, spec).await;
+        }
         // Taken out meanwhile: should this be dropped half-way, an answer is still to come.
         let Source::Zygote(mut zygote) = std::mem::replace(&mut *source, Source::new()) else {
             return None;
         };
-        let start = KernelStart {
-            name: &spec.name,
-            interrupt_mode: spec.interrupt_mode,
-            transport: Transport::Ipc,
-            cwd: Path::new("/"),
-            env: &[],
-            start_timeout: START_PATIENCE,
-        };
+        let start = kernel_start(spec, Path::new("/"));
         let forked = ForkedKernel::fork(&mut zygote, &start, |connection_file| {
             arguments(&command(spec, connection_file, &options.data_dir))
         });
@@ -344,6 +328,30 @@ impl Slot {
         None
     }
 
+    /// A kernel that was started as any other, before its folder and variables are known.
+    async fn start_ahead(&self, options: &PoolOptions, spec: &KernelSpec) -> Option<ReadyKernel> {
+        let nowhere = Path::new("/");
+        let start = kernel_start(spec, nowhere);
+        let kernel = start_cold(&options.data_dir, spec, start, &options.hidden).await;
+        let ready = match kernel {
+            Ok(kernel) => ReadyKernel::moved_by_source(kernel, &spec.language, nowhere).await,
+            Err(error) => {
+                tracing::warn!(kernel = spec.name, %error, cause = error.cause(), "no kernel can be kept ready now");
+                *self.source.lock().await =
+                    Source::None { again: Instant::now() + LONGEST_PAUSE, pause: LONGEST_PAUSE };
+                return None;
+            }
+        };
+        if ready.is_none() {
+            tracing::info!(
+                kernel = spec.name,
+                "no kernels are kept ready: these learn their folder when they start only"
+            );
+            *self.source.lock().await = Source::Unfit;
+        }
+        ready
+    }
+
     fn memory(&self) -> u64 {
         let zygote = self.source.try_lock().ok().and_then(|source| match &*source {
             Source::Zygote(zygote) => zygote.pid(),
@@ -353,6 +361,40 @@ impl Slot {
             self.ready().kernels.iter().map(|kernel| kernel.pid().unsigned_abs()).chain(zygote).collect();
         pids.into_iter().map(process_memory).sum()
     }
+}
+
+fn kernel_start<'a>(spec: &'a KernelSpec, cwd: &'a Path) -> KernelStart<'a> {
+    KernelStart {
+        name: &spec.name,
+        interrupt_mode: spec.interrupt_mode,
+        transport: Transport::Ipc,
+        cwd,
+        env: &[],
+        start_timeout: START_PATIENCE,
+    }
+}
+
+async fn start_cold(
+    data_dir: &Path,
+    spec: &KernelSpec,
+    start: KernelStart<'_>,
+    hidden: &[&'static str],
+) -> Result<Kernel> {
+    let mut fault = None;
+    let kernel = Kernel::start(start, |connection_file| {
+        let mut command = command(spec, connection_file, data_dir);
+        command.env_remove.extend(hidden);
+        let folder = connection_file.parent().unwrap_or(connection_file);
+        launcher::through_launcher(command.clone(), folder).unwrap_or_else(|error| {
+            fault = Some(error);
+            command
+        })
+    });
+    let kernel = kernel.await;
+    if let Some(fault) = fault {
+        tracing::debug!(error = %fault, cause = fault.cause(), "a kernel was started by ipykernel's own launcher");
+    }
+    kernel
 }
 
 fn failed(spec: &KernelSpec, error: &Error) {

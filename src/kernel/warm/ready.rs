@@ -17,6 +17,7 @@ use tokio::time::Instant;
 use super::super::child::KernelChild;
 use super::super::client::{Kernel, KernelStart, died_at_start, never_answered};
 use super::super::connection::{Transport, connection_info, runtime_folder, write_connection_file};
+use super::moving;
 use super::zygote::Zygote;
 use crate::error::{Error, Result};
 
@@ -27,7 +28,16 @@ const LEASE_PATIENCE: Duration = Duration::from_secs(2);
 #[derive(Debug)]
 pub(super) struct ReadyKernel {
     kernel: Kernel,
-    lease: UnixStream,
+    lease: Lease,
+}
+
+/// How a kernel learns its execution's folder and variables.
+#[derive(Debug)]
+enum Lease {
+    /// It listens for them.
+    Socket(UnixStream),
+    /// By source of its language, which did not count as a cell when the kernel was made ready: then `In` was this.
+    Source { language: String, count: Option<u64> },
 }
 
 /// What an execution brings to its kernel.
@@ -100,7 +110,7 @@ impl ForkedKernel {
             () = tokio::time::sleep_until(deadline) => return Err(never_answered(start, &child)),
         };
         let kernel = Kernel::attach(child, folder, &info, start, deadline).await?;
-        Ok(ReadyKernel { kernel, lease })
+        Ok(ReadyKernel { kernel, lease: Lease::Socket(lease) })
     }
 }
 
@@ -114,23 +124,45 @@ impl ReadyKernel {
         self.kernel.pid()
     }
 
+    /// Takes a kernel that was started as any other, in a folder that is nobody's; `None` when it cannot be moved from
+    /// there unseen.
+    pub(super) async fn moved_by_source(mut kernel: Kernel, language: &str, cwd: &Path) -> Option<Self> {
+        let source = moving::source(language, cwd, &Map::new(), &[])?;
+        let first = kernel.execute_silently(&source, LEASE_PATIENCE).await.ok()?;
+        let count = kernel.execute_silently(&source, LEASE_PATIENCE).await.ok()?;
+        (first == count)
+            .then(|| Self { kernel, lease: Lease::Source { language: language.to_owned(), count } })
+    }
+
     /// Gives the kernel its folder and variables; from now on it is its execution's.
     pub(super) async fn lease(mut self, terms: &Terms<'_>) -> Result<Kernel> {
-        let taking = async {
-            let mut line = serde_json::to_vec(terms)?;
-            line.push(b'\n');
-            self.lease.write_all(&line).await?;
-            let mut answer = String::new();
-            BufReader::new(&mut self.lease).read_line(&mut answer).await?;
-            Ok::<Taken, std::io::Error>(serde_json::from_str(&answer)?)
-        };
-        match tokio::time::timeout(LEASE_PATIENCE, taking).await {
-            Ok(Ok(Taken { error: None })) => Ok(self.kernel),
-            Ok(Ok(Taken { error: Some(error) })) => {
-                Err(Error::kernel(format!("a ready kernel cannot work in its folder: {error}")))
+        let refused = || Error::kernel("a ready kernel did not take its lease");
+        match &mut self.lease {
+            Lease::Socket(socket) => match tokio::time::timeout(LEASE_PATIENCE, tell(socket, terms)).await {
+                Ok(Ok(Taken { error: None })) => {}
+                Ok(Ok(Taken { error: Some(error) })) => {
+                    return Err(Error::kernel(format!("a ready kernel cannot work in its folder: {error}")));
+                }
+                Ok(Err(error)) => return Err(refused().with_source(error)),
+                Err(_) => return Err(Error::kernel("a ready kernel does not answer")),
+            },
+            Lease::Source { language, count } => {
+                let source =
+                    moving::source(language, terms.cwd, &terms.set, &terms.unset).ok_or_else(refused)?;
+                if self.kernel.execute_silently(&source, LEASE_PATIENCE).await? != *count {
+                    return Err(Error::kernel("a ready kernel counted its lease as a cell"));
+                }
             }
-            Ok(Err(error)) => Err(Error::kernel("a ready kernel did not take its lease").with_source(error)),
-            Err(_) => Err(Error::kernel("a ready kernel does not answer")),
         }
+        Ok(self.kernel)
     }
+}
+
+async fn tell(socket: &mut UnixStream, terms: &Terms<'_>) -> std::io::Result<Taken> {
+    let mut line = serde_json::to_vec(terms)?;
+    line.push(b'\n');
+    socket.write_all(&line).await?;
+    let mut answer = String::new();
+    BufReader::new(socket).read_line(&mut answer).await?;
+    Ok(serde_json::from_str(&answer)?)
 }

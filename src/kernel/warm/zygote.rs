@@ -64,6 +64,8 @@ struct Answer {
 /// Why there is no zygote.
 #[derive(Debug)]
 pub(super) enum NoZygote {
+    /// The kernel is not one of ipykernel's launcher.
+    OtherKernel,
     /// There cannot be one for this kernel, for a reason in words.
     Unfit(String),
     /// It could not be started this time.
@@ -79,7 +81,7 @@ impl Zygote {
         hidden: &[&'static str],
     ) -> std::result::Result<Self, NoZygote> {
         let Some(parts) = launcher::ipython_command(command) else {
-            return Err(NoZygote::Unfit("it is not started by ipykernel's launcher".into()));
+            return Err(NoZygote::OtherKernel);
         };
         super::super::forked::adopt_orphans().map_err(|error| {
             NoZygote::Unfit(format!("this system does not let orphans be adopted: {error}"))
