@@ -161,6 +161,12 @@ impl CellRun<'_> {
                         }
                     }
                     Incoming::Iopub(message) => {
+                        if message.msg_type == "execute_input" && message.parent_id.as_deref() == Some(&request) {
+                            // A kernel takes no notice of an interrupt while it runs no cell.
+                            if is_stopping {
+                                kernel.interrupt().await;
+                            }
+                        }
                         idle |= record(recording, parents, &message, &request);
                         for (comm_id, outputs) in recording.take_unsent_outputs() {
                             kernel.update_widget(comm_id, outputs).await;

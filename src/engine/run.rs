@@ -77,8 +77,6 @@ impl Engine {
             .into_iter()
             .chain(journal_error.map(|error| error.message().to_owned()))
             .for_each(|it| recording.warn(it));
-        recording.save_partial().await;
-
         let asked_to_stop = stop.clone();
         let tracking = self.start_tracking(&execution, &parameters).await;
         let (kernel, ending) =
@@ -223,19 +221,22 @@ impl Engine {
         let limits = execution.request.limits;
         let starting = start_kernel(self.pool(), spec, &cwd, &env, &hidden, limits.start_timeout);
         let mut stop_early = stop.clone();
-        let kernel = tokio::select! {
-            kernel = starting => kernel,
-            () = sleep_until(limits.timeout.map(|timeout| started + timeout)) => {
-                let error = run_timeout_error(None, limits.timeout.unwrap_or_default());
-                return (None, Ending::Failed(error));
-            }
-            Ok(why) = async { stop_early.wait_for(Option::is_some).await.map(|why| *why) } => {
-                return (None, Ending::Stopped(why.unwrap_or(Stop::Cancelled), 0));
+        let starting = async {
+            tokio::select! {
+                kernel = starting => kernel.map_err(|error| Ending::Failed(error_of(&error))),
+                () = sleep_until(limits.timeout.map(|timeout| started + timeout)) => {
+                    Err(Ending::Failed(run_timeout_error(None, limits.timeout.unwrap_or_default())))
+                }
+                Ok(why) = async { stop_early.wait_for(Option::is_some).await.map(|why| *why) } => {
+                    Err(Ending::Stopped(why.unwrap_or(Stop::Cancelled), 0))
+                }
             }
         };
+        // The notebook as it begins is saved meanwhile: nothing is executed before it is on disk.
+        let ((), kernel) = tokio::join!(recording.save_partial(), starting);
         let mut kernel = match kernel {
             Ok(kernel) => kernel,
-            Err(error) => return (None, Ending::Failed(error_of(&error))),
+            Err(ending) => return (None, ending),
         };
         recording.kernel_info(kernel.info());
         let ending = run_cells(&mut kernel, recording, &limits, &CellPolicy::default(), started, stop).await;
