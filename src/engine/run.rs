@@ -23,7 +23,7 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::execution::{CellError, CellPolicy, Execution, ExecutionId, ExecutionStatus};
 use crate::kernel::spec::KernelSpec;
 use crate::kernel::warm::KernelPool;
-use crate::kernel::{Kernel, KernelStart, Transport, orphans};
+use crate::kernel::{Kernel, KernelStart, orphans};
 use crate::notebook::inject::{papermill_metadata, prepare_metadata, remove_error_markers};
 use crate::notebook::record::Recorder;
 use crate::notebook::{Notebook, Parameters};
@@ -317,7 +317,7 @@ pub(super) async fn start_kernel(
     let start = KernelStart {
         name: &spec.name,
         interrupt_mode: spec.interrupt_mode,
-        transport: Transport::Ipc,
+        transport: spec.transport(),
         cwd,
         env,
         start_timeout,

@@ -20,14 +20,16 @@ use tokio::time::Instant;
 use zeromq::{SocketRecv, ZmqError};
 
 use super::child::{KernelChild, describe_exit};
-use super::connection::{Transport, connect, connection_info, runtime_folder, write_connection_file};
+use super::connection::{connect, connection_info, runtime_folder, write_connection_file};
 use super::launch::LaunchCommand;
 use super::message::Message;
-use super::spec::InterruptMode;
+use super::spec::{InterruptMode, Transport};
 use crate::error::{Error, Result};
 
 /// How long a killed process group may take to be gone.
 const KILL_GRACE: Duration = Duration::from_secs(5);
+/// How often a kernel is started when somebody else takes its ports.
+const PORT_TRIES: usize = 3;
 /// How long messages that are still on their way are waited for after a kernel's death.
 const LAST_WORDS: Duration = Duration::from_millis(100);
 
@@ -102,7 +104,29 @@ impl Kernel {
     ///
     /// # Errors
     /// `Kernel` when it cannot be started, dies (with its last words), or does not answer in time.
-    pub async fn start(start: KernelStart<'_>, command: impl FnOnce(&Path) -> LaunchCommand) -> Result<Self> {
+    pub async fn start(
+        start: KernelStart<'_>,
+        mut command: impl FnMut(&Path) -> LaunchCommand,
+    ) -> Result<Self> {
+        let mut tries = match start.transport {
+            Transport::Ipc => 1,
+            Transport::Tcp => PORT_TRIES,
+        };
+        loop {
+            tries -= 1;
+            match Self::start_once(&start, &mut command).await {
+                Err(error) if tries > 0 && lost_a_port(&error) => {
+                    tracing::debug!(%error, "somebody else took a port of the kernel: others are tried");
+                }
+                started => return started,
+            }
+        }
+    }
+
+    async fn start_once(
+        start: &KernelStart<'_>,
+        command: &mut impl FnMut(&Path) -> LaunchCommand,
+    ) -> Result<Self> {
         let deadline = Instant::now() + start.start_timeout;
         let folder = runtime_folder()?;
         let (info, listeners) = connection_info(start.name, start.transport, folder.path()).await?;
@@ -110,8 +134,7 @@ impl Kernel {
         let child = KernelChild::spawn(&command(&connection_file), start.cwd, start.env).await?;
         // Held until now so that nobody else takes the ports; the kernel binds them next.
         drop(listeners);
-
-        Self::attach(child, folder, &info, &start, deadline).await
+        Self::attach(child, folder, &info, start, deadline).await
     }
 
     /// Connects to a kernel that has been started, and waits until it answers.
@@ -360,6 +383,12 @@ async fn read<S: SocketRecv>(
             return;
         }
     }
+}
+
+/// Whether a kernel died because a port of it was taken between our look and its own.
+fn lost_a_port(error: &Error) -> bool {
+    let text = format!("{} {}", error.message(), error.cause().unwrap_or_default()).to_lowercase();
+    text.contains("address already in use") || text.contains("addrinuse")
 }
 
 fn with_last_words(message: String, child: &KernelChild) -> Error {

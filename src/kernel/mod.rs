@@ -21,4 +21,4 @@ pub mod spec;
 pub mod warm;
 
 pub use client::{Incoming, Kernel, KernelStart};
-pub use connection::Transport;
+pub use spec::Transport;

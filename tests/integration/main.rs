@@ -12,6 +12,7 @@ mod database;
 mod executions;
 mod floors;
 mod kernels;
+mod languages;
 mod mlflow;
 mod notebook;
 mod starter_templates;

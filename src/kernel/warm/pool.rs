@@ -12,7 +12,6 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use super::super::client::{Kernel, KernelStart};
-use super::super::connection::Transport;
 use super::super::discovery;
 use super::super::forked::StrayReaper;
 use super::super::launch::{LaunchCommand, launch_command};
@@ -367,7 +366,7 @@ fn kernel_start<'a>(spec: &'a KernelSpec, cwd: &'a Path) -> KernelStart<'a> {
     KernelStart {
         name: &spec.name,
         interrupt_mode: spec.interrupt_mode,
-        transport: Transport::Ipc,
+        transport: spec.transport(),
         cwd,
         env: &[],
         start_timeout: START_PATIENCE,

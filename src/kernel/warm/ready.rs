@@ -16,7 +16,8 @@ use tokio::time::Instant;
 
 use super::super::child::KernelChild;
 use super::super::client::{Kernel, KernelStart, died_at_start, never_answered};
-use super::super::connection::{Transport, connection_info, runtime_folder, write_connection_file};
+use super::super::connection::{connection_info, runtime_folder, write_connection_file};
+use super::super::spec::Transport;
 use super::moving;
 use super::zygote::Zygote;
 use crate::error::{Error, Result};
