@@ -5,6 +5,7 @@
 
 mod addresses;
 mod file;
+mod mask;
 mod units;
 
 use std::fmt::Write as _;
@@ -17,6 +18,7 @@ use serde::Deserialize;
 
 use crate::error::{Error, Result};
 use crate::execution::Limits;
+pub use mask::mask_url;
 pub use units::{ByteSize, Seconds};
 
 /// The configuration file that is read when no other is named.
@@ -374,32 +376,9 @@ fn processors() -> usize {
     std::thread::available_parallelism().map_or(1, usize::from)
 }
 
-/// The URL with the password of its userinfo, or a lone token there, replaced by `***`.
-pub fn mask_url(url: &str) -> String {
-    let Some((scheme, rest)) = url.split_once("://") else { return url.into() };
-    let end = rest.find(['/', '?', '#']).unwrap_or(rest.len());
-    match rest[..end].rfind('@') {
-        None => url.into(),
-        Some(at) => {
-            let user = rest[..at].split_once(':').map_or("", |(user, _)| user);
-            let mask = if user.is_empty() { "***".to_owned() } else { format!("{user}:***") };
-            format!("{scheme}://{mask}{}", &rest[at..])
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn passwords_in_urls_are_masked() {
-        let check = |url: &str, expected: &str| assert_eq!(mask_url(url), expected);
-        check("postgres://ada:pa:ss@db/bindery", "postgres://ada:***@db/bindery");
-        check("http://token@host/x@y", "http://***@host/x@y");
-        check("http://host/x@y", "http://host/x@y");
-        check("sqlite:/data/bindery.db", "sqlite:/data/bindery.db");
-    }
 
     #[test]
     fn the_file_gives_what_flags_leave_open() {
