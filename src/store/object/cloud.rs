@@ -8,7 +8,8 @@ use object_store::azure::{AzureConfigKey, MicrosoftAzure, MicrosoftAzureBuilder}
 use object_store::gcp::{GoogleCloudStorage, GoogleCloudStorageBuilder, GoogleConfigKey};
 use object_store::path::Path;
 use object_store::{
-    Attribute, Attributes, ClientOptions, ObjectStore, ObjectStoreExt as _, PutOptions, PutPayload, RetryConfig,
+    Attribute, Attributes, ClientOptions, ObjectStore, ObjectStoreExt as _, PutOptions, PutPayload,
+    RetryConfig,
 };
 
 use super::url::AzureBlob;
@@ -152,9 +153,7 @@ impl CloudObject {
             Cloud::Google(store) => {
                 (store.credentials().get_credential().await.map(drop), GOOGLE_CREDENTIALS)
             }
-            Cloud::Azure(store) => {
-                (store.credentials().get_credential().await.map(drop), AZURE_CREDENTIALS)
-            }
+            Cloud::Azure(store) => (store.credentials().get_credential().await.map(drop), AZURE_CREDENTIALS),
         };
         got.map_err(|error| {
             let text = error.to_string();
@@ -222,7 +221,8 @@ fn retries() -> RetryConfig {
 
 fn path(key: &str) -> Result<Path> {
     Path::parse(key).map_err(|error| {
-        let message = format!("the object's name `{key}` cannot be used: no part of it may be empty, `.` or `..`");
+        let message =
+            format!("the object's name `{key}` cannot be used: no part of it may be empty, `.` or `..`");
         Error::bad_input(message).with_source(error)
     })
 }

@@ -63,9 +63,8 @@ impl HttpObject {
         let mut headers = HeaderMap::new();
         headers.insert(ACCEPT, HeaderValue::from_static("application/vnd.github.raw+json"));
         if let Some(token) = environment.get("GITHUB_ACCESS_TOKEN") {
-            let mut value = HeaderValue::from_str(&format!("Bearer {}", token.trim())).map_err(|_| {
-                Error::bad_input("GITHUB_ACCESS_TOKEN holds a character that cannot be sent")
-            })?;
+            let mut value = HeaderValue::from_str(&format!("Bearer {}", token.trim()))
+                .map_err(|_| Error::bad_input("GITHUB_ACCESS_TOKEN holds a character that cannot be sent"))?;
             value.set_sensitive(true);
             headers.insert(reqwest::header::AUTHORIZATION, value);
         }
@@ -143,11 +142,8 @@ fn accepted(answer: Response) -> Result<Response, Fault> {
 }
 
 fn fault(error: reqwest::Error) -> Fault {
-    let kind = if error.is_redirect() || error.is_builder() {
-        ErrorKind::BadInput
-    } else {
-        ErrorKind::Unavailable
-    };
+    let kind =
+        if error.is_redirect() || error.is_builder() { ErrorKind::BadInput } else { ErrorKind::Unavailable };
     if error.is_timeout() {
         return Fault::new(kind, "the server takes too long to answer");
     }

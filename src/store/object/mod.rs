@@ -13,10 +13,10 @@ use std::time::Duration;
 
 use bytes::Bytes;
 
-pub use self::url::ObjectUrl;
 use self::cloud::CloudObject;
 use self::http::HttpObject;
 use self::s3::S3Object;
+pub use self::url::ObjectUrl;
 use self::url::Place;
 use crate::error::{Error, ErrorKind, Result};
 
@@ -159,7 +159,11 @@ impl RemoteObject {
         for _ in 1..attempts.count() {
             match call().await {
                 Err(fault) if fault.kind == ErrorKind::Unavailable => {
-                    tracing::warn!(reason = fault.reason, "`{}` cannot be {done} now: trying again", self.shown);
+                    tracing::warn!(
+                        reason = fault.reason,
+                        "`{}` cannot be {done} now: trying again",
+                        self.shown
+                    );
                 }
                 result => return result.map_err(|fault| self.error(done, fault)),
             }

@@ -96,9 +96,8 @@ impl S3Object {
 
     fn fault(&self, fault: S3Fault) -> Fault {
         use ErrorKind::{Forbidden, NotFound, Unavailable};
-        let said = |text: &str, cause: &(dyn std::error::Error + 'static)| {
-            format!("{text} ({})", root_cause(cause))
-        };
+        let said =
+            |text: &str, cause: &(dyn std::error::Error + 'static)| format!("{text} ({})", root_cause(cause));
         match fault {
             S3Fault::NoBucket => {
                 Fault::new(NotFound, format!("there is no bucket `{}`", self.bucket.as_str()))

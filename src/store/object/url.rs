@@ -21,12 +21,22 @@ pub struct ObjectUrl {
 /// What a URL comes to.
 #[derive(Clone, PartialEq, Eq)]
 pub(super) enum Place {
-    S3 { bucket: String, key: String },
-    Google { bucket: String, key: String },
+    S3 {
+        bucket: String,
+        key: String,
+    },
+    Google {
+        bucket: String,
+        key: String,
+    },
     Azure(AzureBlob),
     Http(Url),
     /// A file that GitHub shows; it can only be read.
-    GitHub { repository: String, path: String, reference: String },
+    GitHub {
+        repository: String,
+        path: String,
+        reference: String,
+    },
 }
 
 /// A blob, also one of a Data Lake (Gen2), which is a blob container with folders.
@@ -150,8 +160,7 @@ fn blob(rest: &str, services: &[&str]) -> Result<AzureBlob, String> {
     let (Some(account), Some(service), Some(suffix)) = (account, service, suffix) else { return Err(form()) };
     let is_account = !account.is_empty() && account.chars().all(|it| it.is_ascii_alphanumeric() || it == '-');
     // A signature goes to nobody but Azure.
-    let is_azure =
-        ["core.windows.net", "core.chinacloudapi.cn", "core.usgovcloudapi.net"].contains(&suffix);
+    let is_azure = ["core.windows.net", "core.chinacloudapi.cn", "core.usgovcloudapi.net"].contains(&suffix);
     if !is_account || !is_azure || !services.contains(&service) || container.is_empty() || blob.is_empty() {
         return Err(form());
     }

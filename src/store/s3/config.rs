@@ -99,7 +99,9 @@ impl S3Config {
         // The files' credentials are whole or not at all: half of the environment's and half of theirs fit nothing.
         let from_environment = credentials(&read)?.is_some();
         let variable = |name: &str| match name {
-            "AWS_ACCESS_KEY_ID" | "AWS_SECRET_ACCESS_KEY" | "AWS_SESSION_TOKEN" if from_environment => read(name),
+            "AWS_ACCESS_KEY_ID" | "AWS_SECRET_ACCESS_KEY" | "AWS_SESSION_TOKEN" if from_environment => {
+                read(name)
+            }
             _ => filled(name),
         };
         if credentials(&variable)?.is_none() {
@@ -177,9 +179,7 @@ impl S3Config {
 }
 
 /// Key id, secret and session token, by the first pair of variables that is set.
-fn credentials(
-    read: &impl Fn(&str) -> Option<String>,
-) -> Result<Option<(String, String, Option<String>)>> {
+fn credentials(read: &impl Fn(&str) -> Option<String>) -> Result<Option<(String, String, Option<String>)>> {
     for (id, secret) in [
         ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"),
         ("MINIO_ACCESS_KEY", "MINIO_SECRET_KEY"),
@@ -285,10 +285,7 @@ mod tests {
             assert!(message.contains(name), "{message}");
         }
         let message = read(None, &AWS[..1]).unwrap_err().to_string();
-        assert_eq!(
-            message,
-            "AWS_ACCESS_KEY_ID is set but AWS_SECRET_ACCESS_KEY is not; both are needed"
-        );
+        assert_eq!(message, "AWS_ACCESS_KEY_ID is set but AWS_SECRET_ACCESS_KEY is not; both are needed");
     }
 
     #[test]
@@ -309,10 +306,16 @@ mod tests {
         assert_eq!((filed.region.as_str(), filed.endpoint.as_deref()), ("eu-west-3", Some("http://filed")));
         // A profile that is asked for gives the region, yet the environment's credentials count.
         let both = read(&[AWS[0], AWS[1], ("AWS_PROFILE", "default")]).unwrap();
-        assert_eq!((both.access_key.as_str(), both.session_token, both.region.as_str()), ("id", None, "eu-west-3"));
+        assert_eq!(
+            (both.access_key.as_str(), both.session_token, both.region.as_str()),
+            ("id", None, "eu-west-3")
+        );
         assert_eq!(read(&[("AWS_ENDPOINT_URL", "http://e")]).unwrap().endpoint.as_deref(), Some("http://e"));
         let message = read(&[("AWS_PROFILE", "empty")]).unwrap_err().to_string();
-        assert!(message.starts_with("s3:// needs credentials:") && message.ends_with("\"empty\" holds none"), "{message}");
+        assert!(
+            message.starts_with("s3:// needs credentials:") && message.ends_with("\"empty\" holds none"),
+            "{message}"
+        );
     }
 
     #[test]

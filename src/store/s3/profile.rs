@@ -43,8 +43,7 @@ impl Profile {
                 Ok(text) => text,
                 Err(error) if error.kind() == std::io::ErrorKind::NotFound => continue,
                 Err(error) => {
-                    let message =
-                        format!("AWS's file {} cannot be read: {}", path.display(), error.kind());
+                    let message = format!("AWS's file {} cannot be read: {}", path.display(), error.kind());
                     return Err(Error::bad_input(message).with_source(error));
                 }
             };
@@ -109,7 +108,8 @@ mod tests {
         })
     }
 
-    const CONFIG: &str = "[default]\nregion = eu-west-1\ns3 =\n  region = nested\n\n[profile team a]\nregion=eu-west-2\n";
+    const CONFIG: &str =
+        "[default]\nregion = eu-west-1\ns3 =\n  region = nested\n\n[profile team a]\nregion=eu-west-2\n";
     const CREDENTIALS: &str = "# mine\n[default]\naws_access_key_id = one\naws_secret_access_key=a=b+/c\n\
                                [team a]\naws_access_key_id = two\n";
 
