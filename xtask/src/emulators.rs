@@ -4,6 +4,7 @@ use std::path::Path;
 use std::process::{Command, Stdio};
 
 use crate::cargo::command;
+use crate::python::{pip_install, venv};
 use crate::steps::{Failed, Steps};
 
 const AZURITE: &str = "azurite@3.37.0";
@@ -11,17 +12,12 @@ const GOOGLE: &str = "gcp-storage-emulator==2026.7.19";
 
 /// Installs into `emulators` in the data dir what is not there yet. Without npm the tests of Azure are skipped, but
 /// not where checks are binding.
-pub fn install(steps: &mut Steps, python: &str, data_dir: &Path, is_binding: bool) -> Result<(), Failed> {
+pub fn install(steps: &mut Steps, data_dir: &Path, is_binding: bool) -> Result<(), Failed> {
     let folder = data_dir.join("emulators");
     let google = folder.join("gcs");
     if !google.join("bin/gcp-storage-emulator").exists() {
-        steps
-            .run("emulator of Google's storage: folder", command(python).args(["-m", "venv"]).arg(&google))?;
-        let mut pip = command(&google.join("bin/python").to_string_lossy());
-        steps.run(
-            "emulator of Google's storage",
-            pip.args(["-m", "pip", "install", "--quiet", "--disable-pip-version-check", GOOGLE]),
-        )?;
+        steps.run("emulator of Google's storage: environment", &mut venv(&google)?)?;
+        steps.run("emulator of Google's storage", pip_install(&google).arg(GOOGLE))?;
     }
     let azure = folder.join("azurite");
     if azure.join("node_modules/.bin/azurite-blob").exists() {
