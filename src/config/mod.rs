@@ -194,6 +194,8 @@ pub struct Config {
     pub database_url: String,
     /// Where templates are.
     pub template_store: TemplateStoreConfig,
+    /// The S3 server of the template store and of `s3://` URLs, when it is not AWS.
+    pub s3_endpoint: Option<String>,
     /// Absolute.
     pub notebooks_root: PathBuf,
     /// Executions at the same time.
@@ -258,7 +260,7 @@ impl Config {
                 }
                 TemplateStoreConfig::S3 {
                     bucket: bucket.into(),
-                    endpoint: store.s3_endpoint,
+                    endpoint: store.s3_endpoint.clone(),
                     public_endpoint: store.s3_public_endpoint,
                 }
             }
@@ -292,6 +294,7 @@ impl Config {
                 .map(|url| url.trim_end_matches('/').to_owned())
                 .filter(|url| !url.is_empty()),
             template_store,
+            s3_endpoint: store.s3_endpoint.filter(|url| !url.trim().is_empty()),
             notebooks_root: match service.notebooks_root {
                 Some(root) => absolute(&root)?,
                 None => data_dir.join("notebooks"),
@@ -332,14 +335,15 @@ impl Config {
         line("database-url", mask_url(&self.database_url).into());
         match &self.template_store {
             TemplateStoreConfig::Folder(folder) => line("template-store", path(folder)),
-            TemplateStoreConfig::S3 { bucket, endpoint, public_endpoint } => {
+            TemplateStoreConfig::S3 { bucket, public_endpoint, .. } => {
                 line("template-store", format!("s3://{bucket}").into());
-                for (name, url) in [("s3-endpoint", endpoint), ("s3-public-endpoint", public_endpoint)] {
-                    if let Some(url) = url {
-                        line(name, mask_url(url).into());
-                    }
+                if let Some(url) = public_endpoint {
+                    line("s3-public-endpoint", mask_url(url).into());
                 }
             }
+        }
+        if let Some(url) = &self.s3_endpoint {
+            line("s3-endpoint", mask_url(url).into());
         }
         line("notebooks-root", path(&self.notebooks_root));
         line("workers", toml::Value::Integer(i64::try_from(self.workers).unwrap_or(i64::MAX)));

@@ -69,11 +69,10 @@ enum Client {
     Http(HttpObject),
 }
 
-/// What is being done, for messages.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Doing {
+/// One request.
+enum Call {
     Read,
-    Write,
+    Write(Bytes),
 }
 
 /// Why it failed: the kind, and the reason as the end of a sentence.
@@ -124,12 +123,7 @@ impl RemoteObject {
     /// `NotFound`; `Forbidden` without a right to it; `TooLarge` above [`MAX_OBJECT_BYTES`]; `Unavailable` when the
     /// server cannot be reached or used; `BadInput` when it does not answer such a request.
     pub async fn read(&self) -> Result<Bytes> {
-        self.attempt(Doing::Read, Attempts::Few, async || match &self.client {
-            Client::S3(object) => object.read().await,
-            Client::Cloud(object) => object.read().await,
-            Client::Http(object) => object.read().await,
-        })
-        .await
+        self.attempt(Call::Read, Attempts::Few).await
     }
 
     /// Puts these bytes in its place.
@@ -137,40 +131,44 @@ impl RemoteObject {
     /// # Errors
     /// As [`RemoteObject::read`]; `NotFound` when the bucket is missing.
     pub async fn write(&self, bytes: Bytes, attempts: Attempts) -> Result<()> {
-        self.attempt(Doing::Write, attempts, async || match &self.client {
-            Client::S3(object) => object.write(bytes.clone()).await,
-            Client::Cloud(object) => object.write(bytes.clone()).await,
-            Client::Http(object) => object.write(bytes.clone()).await,
-        })
-        .await
+        self.attempt(Call::Write(bytes), attempts).await.map(drop)
     }
 
-    async fn attempt<T>(
-        &self,
-        doing: Doing,
-        attempts: Attempts,
-        call: impl AsyncFn() -> Result<T, Fault>,
-    ) -> Result<T> {
-        let done = match doing {
-            Doing::Read => "read",
-            Doing::Write => "written",
+    async fn attempt(&self, call: Call, attempts: Attempts) -> Result<Bytes> {
+        let done = match call {
+            Call::Read => "read",
+            Call::Write(_) => "written",
         };
         let mut pause = FIRST_PAUSE;
         for _ in 1..attempts.count() {
-            match call().await {
+            match self.once(&call).await {
                 Err(fault) if fault.kind == ErrorKind::Unavailable => {
-                    tracing::warn!(
-                        reason = fault.reason,
-                        "`{}` cannot be {done} now: trying again",
-                        self.shown
-                    );
+                    tracing::warn!("`{}` cannot be {done} now: {}: trying again", self.shown, fault.reason);
                 }
                 result => return result.map_err(|fault| self.error(done, fault)),
             }
             tokio::time::sleep(pause).await;
             pause *= 2;
         }
-        call().await.map_err(|fault| self.error(done, fault))
+        self.once(&call).await.map_err(|fault| self.error(done, fault))
+    }
+
+    /// The bytes that were read, none after a write.
+    async fn once(&self, call: &Call) -> Result<Bytes, Fault> {
+        match (call, &self.client) {
+            (Call::Read, Client::S3(object)) => object.read().await,
+            (Call::Read, Client::Cloud(object)) => object.read().await,
+            (Call::Read, Client::Http(object)) => object.read().await,
+            (Call::Write(bytes), Client::S3(object)) => {
+                object.write(bytes.clone()).await.map(|()| Bytes::new())
+            }
+            (Call::Write(bytes), Client::Cloud(object)) => {
+                object.write(bytes.clone()).await.map(|()| Bytes::new())
+            }
+            (Call::Write(bytes), Client::Http(object)) => {
+                object.write(bytes.clone()).await.map(|()| Bytes::new())
+            }
+        }
     }
 
     fn error(&self, done: &str, Fault { kind, reason }: Fault) -> Error {

@@ -96,8 +96,15 @@ impl S3Object {
 
     fn fault(&self, fault: S3Fault) -> Fault {
         use ErrorKind::{Forbidden, NotFound, Unavailable};
-        let said =
-            |text: &str, cause: &(dyn std::error::Error + 'static)| format!("{text} ({})", root_cause(cause));
+        let said = |text: &str, cause: &(dyn std::error::Error + 'static)| {
+            let cause = root_cause(cause);
+            // The client's own words for an answer whose code has been read already.
+            if cause.starts_with("S3 operation failed") {
+                text.to_owned()
+            } else {
+                format!("{text} ({cause})")
+            }
+        };
         match fault {
             S3Fault::NoBucket => {
                 Fault::new(NotFound, format!("there is no bucket `{}`", self.bucket.as_str()))
