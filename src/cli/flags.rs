@@ -1,15 +1,20 @@
 //! Flags that several subcommands share.
 
+use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
 use clap::Args;
 
 use super::file_fault;
-use crate::config::{Config, DataSettings, LocalSettings, Settings, StoreSettings};
+use crate::config::{Config, DataSettings, LocalSettings, Settings, StoreSettings, mask_url};
 use crate::engine::Engine;
+use crate::engine::remote::{self, Remote};
 use crate::error::{Error, Result};
 use crate::notebook::{ParameterValue, Parameters, parse_cli_value, yaml};
+
+/// What was read from URLs.
+pub(super) type Fetched = BTreeMap<PathBuf, String>;
 
 /// Parameters, with papermill's flags.
 #[derive(Debug, Clone, Default, Args)]
@@ -35,7 +40,7 @@ pub(super) struct ParameterFlags {
         help_heading = "Parameters"
     )]
     parameters_raw: Vec<String>,
-    /// A file of parameters in YAML or JSON; `-` is standard input
+    /// A file of parameters in YAML or JSON, also by URL; `-` is standard input
     #[arg(short = 'f', long, alias = "parameters_file", value_name = "FILE", help_heading = "Parameters")]
     parameters_file: Vec<PathBuf>,
     /// Parameters in YAML, such as 'alpha: 0.1'
@@ -69,12 +74,27 @@ impl ParameterFlags {
             && self.parameters_base64.is_empty()
     }
 
+    /// The texts of the files that are named by URLs.
+    ///
+    /// # Errors
+    /// As [`Remote::open`] and [`remote::read_text`].
+    pub(super) async fn fetch(&self, s3_endpoint: impl Fn() -> Result<Option<String>>) -> Result<Fetched> {
+        let mut fetched = Fetched::new();
+        for file in &self.parameters_file {
+            let Some(text) = file.to_str() else { continue };
+            if let Some(found) = Remote::open(text, &s3_endpoint)? {
+                fetched.insert(file.clone(), remote::read_text(&found).await?);
+            }
+        }
+        Ok(fetched)
+    }
+
     /// The parameters of all flags.
     ///
     /// # Errors
     /// As [`ParameterFlags::parse_over`].
     pub(super) fn parse(&self) -> Result<Parameters> {
-        self.parse_over(Parameters::new())
+        self.parse_over(Parameters::new(), &Fetched::new())
     }
 
     /// The parameters of all flags over those given: `-b`, `-f`, `-y`, `-p`, `-r`, a name's last value winning
@@ -83,7 +103,7 @@ impl ParameterFlags {
     /// # Errors
     /// `Invalid` for a name that is no identifier; `BadInput` for what is no base64 or YAML, and with its file's
     /// name for a file that cannot be read.
-    pub(super) fn parse_over(&self, mut parameters: Parameters) -> Result<Parameters> {
+    pub(super) fn parse_over(&self, mut parameters: Parameters, fetched: &Fetched) -> Result<Parameters> {
         let mut add = |more: Parameters| {
             more.iter().try_for_each(|(name, value)| parameters.insert(name, value.clone()))
         };
@@ -91,7 +111,12 @@ impl ParameterFlags {
             add(yaml::parse_parameters("--parameters-base64", &from_base64(text)?)?)?;
         }
         for file in &self.parameters_file {
-            add(yaml::parse_parameters(&file.display().to_string(), &read_text(file)?)?)?;
+            let shown = mask_url(&file.display().to_string());
+            let text = match fetched.get(file) {
+                Some(text) => text.clone(),
+                None => read_text(file)?,
+            };
+            add(yaml::parse_parameters(&shown, &text)?)?;
         }
         for text in &self.parameters_yaml {
             add(yaml::parse_parameters("--parameters-yaml", text)?)?;
@@ -120,8 +145,8 @@ fn from_base64(text: &str) -> Result<String> {
 }
 
 fn read_text(file: &Path) -> Result<String> {
-    if let Some(url) = remote(file) {
-        return Err(Error::bad_input(format!("{url} parameters cannot be read: name a local file, or `-`")));
+    if file.to_str().is_some_and(remote::is_url) {
+        return Err(Error::bad_input("parameters are not read from URLs here: name a local file, or `-`"));
     }
     let read = match file == Path::new("-") {
         true => std::io::read_to_string(std::io::stdin()),
@@ -136,14 +161,6 @@ fn read_text(file: &Path) -> Result<String> {
         }
         _ => file_fault(file, "read", error),
     })
-}
-
-/// The scheme of a URL, such as `s3://`; `None` for a path. The rest stays out of messages: it may hold a password.
-pub(super) fn remote(path: &Path) -> Option<String> {
-    let (scheme, _) = path.to_str()?.split_once("://")?;
-    let is_scheme = scheme.starts_with(|first: char| first.is_ascii_alphabetic())
-        && scheme.chars().all(|next| next.is_ascii_alphanumeric() || "+-.".contains(next));
-    is_scheme.then(|| format!("{scheme}://"))
 }
 
 /// The settings of commands that work on what a service works on, without one.
@@ -217,15 +234,5 @@ mod tests {
         };
         let parsed = flags.parse().unwrap().to_json().to_string();
         assert_eq!(parsed, r#"{"b":"file","only":8,"f":"file","y":"yaml","p":"p","r":"r"}"#);
-    }
-
-    #[test]
-    fn a_url_is_told_by_its_scheme_only() {
-        let check = |path: &str, expected| assert_eq!(remote(Path::new(path)).as_deref(), expected, "{path}");
-        check("s3://user:hunter2@bucket/x.ipynb", Some("s3://"));
-        check("http://x", Some("http://"));
-        check("a/b.ipynb", None);
-        check("a b://c", None);
-        check("-", None);
     }
 }

@@ -10,9 +10,10 @@ use super::execute::pipes;
 use super::flags::ParameterFlags;
 use super::print::{print, print_json, table};
 use super::report::{End, Report};
+use crate::config::{Config, LocalSettings};
 use crate::engine::execute::inspect_file;
 use crate::error::Result;
-use crate::notebook::Parameter;
+use crate::notebook::{Parameter, Parameters};
 
 /// Show the parameters that a notebook takes: name, type, default and help
 ///
@@ -21,9 +22,10 @@ use crate::notebook::Parameter;
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:
   bindery inspect in.ipynb
+  bindery inspect s3://books/in.ipynb
   bindery inspect in.ipynb --json       as papermill's inspect_notebook gives them")]
 pub(super) struct InspectArgs {
-    /// The notebook; `-` is standard input. Fields in its name, such as `{alpha}`, are filled in with parameters
+    /// The notebook, a file or a URL; `-` is standard input. Fields in its name, such as `{alpha}`, are filled in with parameters
     #[arg(value_name = "NOTEBOOK")]
     notebook: PathBuf,
     /// Print JSON: names, each with name, inferred_type_name, default and help
@@ -34,6 +36,11 @@ pub(super) struct InspectArgs {
     report: Option<PathBuf>,
     #[command(flatten)]
     parameters: ParameterFlags,
+    /// Address of the S3 or MinIO server of s3:// URLs [default: BOTO3_ENDPOINT_URL, AWS_ENDPOINT_URL, or AWS]
+    #[arg(long, value_name = "URL", help_heading = "Configuration")]
+    s3_endpoint: Option<String>,
+    #[command(flatten, next_help_heading = "Configuration")]
+    settings: LocalSettings,
 }
 
 pub(super) async fn run(args: InspectArgs) -> Result<Exit> {
@@ -53,8 +60,13 @@ pub(super) async fn run(args: InspectArgs) -> Result<Exit> {
 }
 
 async fn inspect(args: &InspectArgs) -> Result<Option<Vec<Parameter>>> {
-    let parameters = args.parameters.parse()?;
-    inspect_file(pipes::input(&pipes::filled(&args.notebook, &parameters)?)?).await
+    let s3_endpoint = || match &args.s3_endpoint {
+        Some(endpoint) => Ok(Some(endpoint.clone())),
+        None => Config::resolve(args.settings.clone()).map(|config| config.s3_endpoint),
+    };
+    let fetched = args.parameters.fetch(s3_endpoint).await?;
+    let parameters = args.parameters.parse_over(Parameters::new(), &fetched)?;
+    inspect_file(pipes::input(&pipes::filled(&args.notebook, &parameters)?, s3_endpoint)?).await
 }
 
 fn show(args: &InspectArgs, declared: Option<&[Parameter]>) -> Result<Exit> {

@@ -5,6 +5,7 @@
 
 mod addresses;
 mod file;
+mod mask;
 mod units;
 mod warm;
 
@@ -18,6 +19,7 @@ use serde::Deserialize;
 
 use crate::error::{Error, Result};
 use crate::execution::Limits;
+pub use mask::mask_url;
 pub use units::{ByteSize, Seconds};
 pub use warm::{WarmKernels, WarmList};
 
@@ -200,6 +202,8 @@ pub struct Config {
     pub database_url: String,
     /// Where templates are.
     pub template_store: TemplateStoreConfig,
+    /// The S3 server of the template store and of `s3://` URLs, when it is not AWS.
+    pub s3_endpoint: Option<String>,
     /// Absolute.
     pub notebooks_root: PathBuf,
     /// Executions at the same time.
@@ -268,7 +272,7 @@ impl Config {
                 }
                 TemplateStoreConfig::S3 {
                     bucket: bucket.into(),
-                    endpoint: store.s3_endpoint,
+                    endpoint: store.s3_endpoint.clone(),
                     public_endpoint: store.s3_public_endpoint,
                 }
             }
@@ -302,6 +306,7 @@ impl Config {
                 .map(|url| url.trim_end_matches('/').to_owned())
                 .filter(|url| !url.is_empty()),
             template_store,
+            s3_endpoint: store.s3_endpoint.filter(|url| !url.trim().is_empty()),
             notebooks_root: match service.notebooks_root {
                 Some(root) => absolute(&root)?,
                 None => data_dir.join("notebooks"),
@@ -344,14 +349,15 @@ impl Config {
         line("database-url", mask_url(&self.database_url).into());
         match &self.template_store {
             TemplateStoreConfig::Folder(folder) => line("template-store", path(folder)),
-            TemplateStoreConfig::S3 { bucket, endpoint, public_endpoint } => {
+            TemplateStoreConfig::S3 { bucket, public_endpoint, .. } => {
                 line("template-store", format!("s3://{bucket}").into());
-                for (name, url) in [("s3-endpoint", endpoint), ("s3-public-endpoint", public_endpoint)] {
-                    if let Some(url) = url {
-                        line(name, mask_url(url).into());
-                    }
+                if let Some(url) = public_endpoint {
+                    line("s3-public-endpoint", mask_url(url).into());
                 }
             }
+        }
+        if let Some(url) = &self.s3_endpoint {
+            line("s3-endpoint", mask_url(url).into());
         }
         line("notebooks-root", path(&self.notebooks_root));
         line("workers", toml::Value::Integer(i64::try_from(self.workers).unwrap_or(i64::MAX)));
@@ -392,32 +398,9 @@ fn processors() -> usize {
     std::thread::available_parallelism().map_or(1, usize::from)
 }
 
-/// The URL with the password of its userinfo, or a lone token there, replaced by `***`.
-pub fn mask_url(url: &str) -> String {
-    let Some((scheme, rest)) = url.split_once("://") else { return url.into() };
-    let end = rest.find(['/', '?', '#']).unwrap_or(rest.len());
-    match rest[..end].rfind('@') {
-        None => url.into(),
-        Some(at) => {
-            let user = rest[..at].split_once(':').map_or("", |(user, _)| user);
-            let mask = if user.is_empty() { "***".to_owned() } else { format!("{user}:***") };
-            format!("{scheme}://{mask}{}", &rest[at..])
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn passwords_in_urls_are_masked() {
-        let check = |url: &str, expected: &str| assert_eq!(mask_url(url), expected);
-        check("postgres://ada:pa:ss@db/bindery", "postgres://ada:***@db/bindery");
-        check("http://token@host/x@y", "http://***@host/x@y");
-        check("http://host/x@y", "http://host/x@y");
-        check("sqlite:/data/bindery.db", "sqlite:/data/bindery.db");
-    }
 
     #[test]
     fn the_file_gives_what_flags_leave_open() {

@@ -11,9 +11,10 @@ use super::cells::{Ending, Stop, run_cells};
 use super::executions::{find_kernel, inject_options, kernel_field};
 pub use super::recording::RunProgress;
 use super::recording::{Finished, OutputFile, Recording};
+use super::remote::{Remote, Upload};
 use super::run::{error_of, start_kernel};
 use super::{blocking, files, isoformat, notebooks};
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::execution::{CellError, CellPolicy, Limits};
 use crate::kernel::warm::KernelPool;
 use crate::notebook::inject::{InjectOptions, prepare_metadata, remove_error_markers};
@@ -26,8 +27,8 @@ use crate::notebook::{Cell, Notebook, Parameter, Parameters, Translator};
 pub struct ExecuteFile {
     /// The notebook to read.
     pub input: Input,
-    /// The notebook to write; without one it is given back ([`ExecutedFile::notebook`]), for standard output.
-    pub output: Option<PathBuf>,
+    /// Where the notebook goes.
+    pub output: Output,
     /// The parameters to bind.
     pub parameters: Parameters,
     /// The kernel, when it is not the notebook's own choice.
@@ -57,21 +58,49 @@ pub enum Input {
     File(PathBuf),
     /// Bytes, from standard input.
     Bytes(Vec<u8>),
+    /// A URL.
+    Remote(Remote),
 }
 
 impl Input {
-    /// As papermill names it in the notebook's metadata.
+    /// As papermill names it in the notebook's metadata, a URL without its secrets.
     fn shown(&self) -> String {
         match self {
             Self::File(path) => path.display().to_string(),
             Self::Bytes(_) => PIPE.to_owned(),
+            Self::Remote(remote) => remote.shown().to_owned(),
         }
     }
 
-    fn read(&self) -> Result<Notebook> {
+    async fn read(self) -> Result<Notebook> {
+        let shown = self.shown();
         match self {
-            Self::File(path) => Notebook::parse(&files::read(path, &self.shown(), u64::MAX - 1)?),
-            Self::Bytes(bytes) => Notebook::parse(bytes),
+            Self::File(path) => {
+                blocking(move || Notebook::parse(&files::read(&path, &shown, u64::MAX - 1)?)).await
+            }
+            Self::Bytes(bytes) => blocking(move || Notebook::parse(&bytes)).await,
+            Self::Remote(remote) => remote.read_notebook().await,
+        }
+    }
+}
+
+/// Where a notebook goes.
+#[derive(Debug, Clone)]
+pub enum Output {
+    /// A file.
+    File(PathBuf),
+    /// A URL.
+    Remote(Remote),
+    /// Nowhere: it is given back ([`ExecutedFile::notebook`]), for standard output.
+    Bytes,
+}
+
+impl Output {
+    fn shown(&self) -> String {
+        match self {
+            Self::File(path) => path.display().to_string(),
+            Self::Remote(remote) => remote.shown().to_owned(),
+            Self::Bytes => PIPE.to_owned(),
         }
     }
 }
@@ -102,7 +131,7 @@ pub enum Told<'a> {
 /// Who is told; called in the order of events, and waited for.
 pub type Listener = Box<dyn FnMut(Told<'_>) + Send + Sync>;
 
-/// How it ended. The output is written in every case.
+/// How it ended. The output is written in every case but one, [`ExecutedFile::unsaved`].
 #[derive(Debug, Default)]
 pub struct ExecutedFile {
     /// Why it failed.
@@ -121,6 +150,8 @@ pub struct ExecutedFile {
     pub notebook: Option<Vec<u8>>,
     /// The notebook.
     pub result: Option<Notebook>,
+    /// Why the result could not be written after the cells had run, and where it is instead.
+    pub unsaved: Option<Error>,
 }
 
 /// The parameters that a notebook declares; `None` when no cell is tagged `parameters`.
@@ -128,8 +159,8 @@ pub struct ExecutedFile {
 /// # Errors
 /// When the input cannot be read, or its language is none whose parameters are known.
 pub async fn inspect_file(input: Input) -> Result<Option<Vec<Parameter>>> {
+    let notebook = input.read().await?;
     blocking(move || {
-        let notebook = input.read()?;
         if !notebook.cells().iter().any(|cell| cell.has_tag(PARAMETERS_TAG)) {
             return Ok(None);
         }
@@ -151,10 +182,10 @@ pub async fn execute_file(
 ) -> Result<ExecutedFile> {
     let started = Instant::now();
     let input = request.input.shown();
-    let output = request.output.as_ref().map_or_else(|| PIPE.to_owned(), |path| path.display().to_string());
+    let output = request.output.shown();
+    let mut notebook = request.input.clone().read().await?;
     let (read, shown) = (request.clone(), output.clone());
     let (notebook, spec, warnings) = blocking(move || {
-        let mut notebook = read.input.read()?;
         // As papermill does: the result is in the newest format.
         notebook.upgrade_minor();
         if let Some(old) = notebook.upgraded_from() {
@@ -181,24 +212,32 @@ pub async fn execute_file(
     .await?;
     tracing::debug!(%input, %output, "a notebook has its parameters");
     listener(Told::Bound(&warnings));
-    let file = request.output.map(|path| OutputFile::new(path, output, std::process::id().to_string()));
+    let (mut file, mut upload) = match request.output {
+        Output::File(path) => (Some(OutputFile::new(path, output, std::process::id().to_string())), None),
+        Output::Remote(remote) => (None, Some(Upload::new(remote))),
+        Output::Bytes => (None, None),
+    };
     let Some(spec) = spec.filter(|_| !request.prepare_only) else {
-        let saved = save(file, &notebook).await?;
+        let saved = save(file, upload, &notebook).await?;
         return Ok(ExecutedFile { notebook: saved, result: Some(notebook), ..ExecutedFile::default() });
     };
 
     listener(Told::Kernel(&spec.name));
     let recorder = Recorder::start(notebook, &isoformat(Timestamp::now()));
     // What is not saved on the way is kept out of the recording until the end.
-    let (mut on_the_way, at_end, autosave) = match request.saves {
-        Saves::AtEnd => (None, file, None),
-        Saves::WhileRunning(autosave) => (file, None, autosave),
+    let (mut at_end, autosave) = match request.saves {
+        Saves::AtEnd => ((file.take(), upload.take()), None),
+        Saves::WhileRunning(autosave) => ((None, None), autosave),
     };
-    if let Some(file) = &mut on_the_way {
-        // Before anything runs: an output that cannot be written is better found out now.
+    // Before anything runs: an output that cannot be written is better found out now.
+    if let Some(file) = &mut file {
         file.save(recorder.notebook()).await?;
     }
-    let mut recording = Recording::new(recorder, None, on_the_way, progress)
+    if let Some(upload) = &mut upload {
+        upload.first(recorder.notebook()).await?;
+    }
+    let mut recording = Recording::new(recorder, None, file, progress)
+        .uploading(upload)
         .autosaving(autosave)
         .by_policy(&request.policy)
         .watched_by(Some(Box::new(move |event| listener(Told::Event(event)))));
@@ -243,11 +282,16 @@ pub async fn execute_file(
     let raised = failed_cell.zip(error.as_ref()).is_some_and(|(cell, error)| {
         cell.outputs().iter().any(|it| it["output_type"] == "error" && it["ename"] == error.ename)
     });
-    let Finished { notebook, output, warnings, .. } = recording.finish(error.as_ref(), Timestamp::now());
-    let saved = save(output.or(at_end), &notebook).await?;
+    let Finished { notebook, output, upload, warnings, .. } =
+        recording.finish(error.as_ref(), Timestamp::now());
+    let saved = save(output.or(at_end.0.take()), upload.or(at_end.1.take()), &notebook).await;
     if let Some(kernel) = kernel {
         kernel.shutdown(shutdown_grace).await;
     }
+    let (saved, unsaved) = match saved {
+        Ok(saved) => (saved, None),
+        Err(error) => (None, Some(error)),
+    };
     Ok(ExecutedFile {
         error,
         execution_count,
@@ -257,14 +301,20 @@ pub async fn execute_file(
         warnings,
         notebook: saved,
         result: Some(notebook),
+        unsaved,
     })
 }
 
-/// Saves the result, or gives its bytes back where it has no file.
-async fn save(file: Option<OutputFile>, notebook: &Notebook) -> Result<Option<Vec<u8>>> {
-    match file {
-        Some(mut file) => file.save(notebook).await.map(|()| None),
-        None => Ok(Some(notebook.to_bytes())),
+/// Saves the result, or gives its bytes back where it has no place of its own.
+async fn save(
+    file: Option<OutputFile>,
+    upload: Option<Upload>,
+    notebook: &Notebook,
+) -> Result<Option<Vec<u8>>> {
+    match (file, upload) {
+        (Some(mut file), _) => file.save(notebook).await.map(|()| None),
+        (None, Some(upload)) => upload.finish(notebook).await.map(|()| None),
+        (None, None) => Ok(Some(notebook.to_bytes())),
     }
 }
 

@@ -11,6 +11,7 @@ mod messages;
 pub mod notebooks;
 mod paths;
 mod recording;
+pub mod remote;
 mod run;
 pub mod templates;
 mod tracking;

@@ -2,6 +2,7 @@
 
 use std::path::{Component, Path, PathBuf};
 
+use crate::config::mask_url;
 use crate::error::{Error, Result};
 
 /// A place inside the notebooks root.
@@ -69,6 +70,9 @@ impl NotebooksRoot {
                 odd.escape_unicode()
             )));
         }
+        if path.contains("://") {
+            return Err(refuse("is a URL, and the service reads and writes in the notebooks root only"));
+        }
         if path.len() > 1000 {
             return Err(refuse("is longer than 1000 bytes"));
         }
@@ -134,7 +138,7 @@ impl NotebooksRoot {
 
 /// A path as it was given, cut short and without characters that garble a terminal or a log.
 fn shown(path: &str) -> String {
-    path.chars().take(200).flat_map(char::escape_debug).collect()
+    mask_url(path).chars().take(200).flat_map(char::escape_debug).collect()
 }
 
 /// Controls, separators of other systems, and characters that make a name look like another.

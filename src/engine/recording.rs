@@ -12,6 +12,7 @@ use tokio::sync::watch;
 use tokio::time::Instant;
 
 use super::journal::Journal;
+use super::remote::Upload;
 use super::{blocking, files, isoformat, new_cell_id};
 use crate::error::Result;
 use crate::execution::{CellError, CellPolicy, Progress};
@@ -42,6 +43,7 @@ pub(super) struct Recording {
     journal: Option<Journal>,
     journal_has_failed: bool,
     output: Option<OutputFile>,
+    upload: Option<Upload>,
     progress: watch::Sender<RunProgress>,
     warnings: Vec<String>,
     watcher: Option<Watcher>,
@@ -69,6 +71,7 @@ impl Recording {
             journal,
             journal_has_failed: false,
             output,
+            upload: None,
             progress,
             warnings: Vec::new(),
             watcher: None,
@@ -79,6 +82,11 @@ impl Recording {
             last_save: Instant::now(),
             next_save: Instant::now(),
         }
+    }
+
+    /// Saves to a URL, beside the run.
+    pub(super) fn uploading(self, upload: Option<Upload>) -> Self {
+        Self { upload, ..self }
     }
 
     /// Saves while a cell runs at these intervals only, or not at all.
@@ -164,9 +172,10 @@ impl Recording {
 
     /// Comes back when what is unsaved should be saved; never when there is nothing to save or nowhere.
     pub(super) async fn save_due(&self) {
-        let due = match (&self.output, self.autosave) {
-            (Some(_), _) if self.unsaved_step => Some(self.next_save),
-            (Some(_), Some(interval)) if self.unsaved => Some(self.next_save.max(self.last_save + interval)),
+        let due = match self.autosave {
+            _ if self.output.is_none() && self.upload.is_none() => None,
+            _ if self.unsaved_step => Some(self.next_save),
+            Some(interval) if self.unsaved => Some(self.next_save.max(self.last_save + interval)),
             _ => None,
         };
         match due {
@@ -178,6 +187,19 @@ impl Recording {
     /// Saves the notebook as it stands. Failing here loses nothing yet: it is tried again later.
     pub(super) async fn save_partial(&mut self) {
         let started = Instant::now();
+        if let Some(upload) = &mut self.upload
+            && !upload.begin(self.recorder.notebook())
+        {
+            self.next_save = started + SAVE_INTERVAL;
+            return;
+        }
+        self.save_file().await;
+        (self.unsaved, self.unsaved_step) = (false, false);
+        self.last_save = Instant::now();
+        self.next_save = self.last_save + SAVE_INTERVAL.max(started.elapsed() * SAVE_SHARE);
+    }
+
+    async fn save_file(&mut self) {
         let Some(output) = &mut self.output else { return };
         match output.save(self.recorder.notebook()).await {
             Ok(()) => {
@@ -191,16 +213,19 @@ impl Recording {
                 tracing::warn!(%error, cause = error.cause(), "the running notebook cannot be saved now");
             }
         }
-        (self.unsaved, self.unsaved_step) = (false, false);
-        self.last_save = Instant::now();
-        self.next_save = self.last_save + SAVE_INTERVAL.max(started.elapsed() * SAVE_SHARE);
     }
 
     /// Completes the notebook and marks the cell that failed, as papermill does.
     pub(super) fn finish(self, error: Option<&CellError>, end_time: Timestamp) -> Finished {
         let end = if error.is_some() { RunEnd::Failed } else { RunEnd::Complete };
         let notebook = complete(self.recorder, end, error, end_time);
-        Finished { notebook, journal: self.journal, output: self.output, warnings: self.warnings }
+        Finished {
+            notebook,
+            journal: self.journal,
+            output: self.output,
+            upload: self.upload,
+            warnings: self.warnings,
+        }
     }
 }
 
@@ -208,7 +233,13 @@ impl Recording {
     /// Completes a notebook that was stopped on request: cut short, and no cell marked.
     pub(super) fn finish_stopped(self, end_time: Timestamp) -> Finished {
         let notebook = complete(self.recorder, RunEnd::Failed, None, end_time);
-        Finished { notebook, journal: self.journal, output: self.output, warnings: self.warnings }
+        Finished {
+            notebook,
+            journal: self.journal,
+            output: self.output,
+            upload: self.upload,
+            warnings: self.warnings,
+        }
     }
 
     /// Notes what the kernel says about its language, as nbclient does.
@@ -225,6 +256,7 @@ pub(super) struct Finished {
     pub(super) notebook: Notebook,
     pub(super) journal: Option<Journal>,
     pub(super) output: Option<OutputFile>,
+    pub(super) upload: Option<Upload>,
     pub(super) warnings: Vec<String>,
 }
 

@@ -101,7 +101,7 @@ impl Engine {
             }
         };
         let end_time = Timestamp::now();
-        let Finished { notebook, journal, output, warnings } =
+        let Finished { notebook, journal, output, warnings, .. } =
             match error.is_none() && status != ExecutionStatus::Success {
                 // Cancelled: cut short, though no cell is to blame.
                 true => recording.finish_stopped(end_time),

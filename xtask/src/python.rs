@@ -65,7 +65,7 @@ fn with_arguments(mut command: Command, arguments: &[&str]) -> Command {
 }
 
 /// The making of an environment at `folder`, in place of the one that is there.
-fn venv(folder: &Path) -> Result<Command, Failed> {
+pub fn venv(folder: &Path) -> Result<Command, Failed> {
     let mut making = command(find_python()?);
     making.args(["-m", "venv", "--clear"]).arg(folder);
     Ok(making)
@@ -79,7 +79,7 @@ fn program(environment: &Path, name: &str) -> Command {
     program
 }
 
-fn pip_install(environment: &Path) -> Command {
+pub fn pip_install(environment: &Path) -> Command {
     let arguments = ["-m", "pip", "install", "--quiet", "--disable-pip-version-check"];
     with_arguments(program(environment, "python"), &arguments)
 }

@@ -86,8 +86,8 @@ impl Voice {
 
     /// Says where a run reads and writes, at level info.
     pub(super) fn begin(&self, input: &Path, output: &Path, cwd: Option<&Path>) {
-        log!(self, INFO, "Input Notebook:  {}", input.display());
-        log!(self, INFO, "Output Notebook: {}", output.display());
+        log!(self, INFO, "Input Notebook:  {}", super::pipes::shown(input));
+        log!(self, INFO, "Output Notebook: {}", super::pipes::shown(output));
         if let Some(cwd) = cwd {
             log!(self, INFO, "Working directory: {}", cwd.display());
         }

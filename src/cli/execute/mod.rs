@@ -18,7 +18,7 @@ use self::help::notebook_help;
 use self::listener::{StreamFile, Streams, Voice, listener};
 use self::pipes::{Connected, Paths};
 use self::progress::show_progress;
-use super::flags::ParameterFlags;
+use super::flags::{Fetched, ParameterFlags};
 use super::log::LogLevel;
 use super::print::{print, print_bytes, tell, without_colours};
 use super::report::{CellFault, End, Report};
@@ -34,7 +34,8 @@ use crate::notebook::{ParameterValue, Parameters};
 /// Flags and their meaning are papermill's: `alias papermill='bindery execute'` works. What a run has produced is
 /// saved also when a cell fails, when time runs out and after Ctrl-C.
 ///
-/// IN and OUT are local files, or `-` for standard input and output. With a pipe before it, `execute OUT` reads the
+/// IN and OUT are files, URLs (s3://, gs://, abs://, abfss://, http:// and https://), or `-` for standard input and
+/// output. An upload that fails at the end leaves the executed notebook in the current folder. With a pipe before it, `execute OUT` reads the
 /// pipe; with a pipe behind it, `execute IN` writes to the pipe. Fields in their names are filled in: `{alpha}` with
 /// the parameter, `{pm[run_uuid]}`, `{pm[current_datetime_utc]:%Y-%m-%d}` and `{pm[current_datetime_local]}`.
 #[derive(Debug, Args)]
@@ -43,6 +44,8 @@ use crate::notebook::{ParameterValue, Parameters};
   bindery execute in.ipynb 'out-{alpha}-{pm[current_datetime_utc]:%Y%m%d}.ipynb' -f parameters.yaml -y 'alpha: 0.2'
   bindery execute in.ipynb out.ipynb --kernel python3 --cwd data --execution-timeout 10m
   bindery execute in.ipynb out.ipynb --log-output --stdout-file out.txt
+  bindery execute s3://books/in.ipynb 's3://books/out-{alpha}.ipynb' -p alpha 0.1
+  bindery execute https://example.org/in.ipynb gs://books/out.ipynb -f s3://books/parameters.yaml
   cat in.ipynb | bindery execute - - -p alpha 0.1 > out.ipynb
   bindery execute in.ipynb --help-notebook
 
@@ -56,6 +59,8 @@ pub(super) struct ExecuteArgs {
     output_path: Option<PathBuf>,
     #[command(flatten)]
     parameters: ParameterFlags,
+    #[arg(skip)]
+    fetched: Fetched,
     /// Give the notebook the path of its input as the parameter PAPERMILL_INPUT_PATH
     #[arg(long, alias = "inject_input_path", help_heading = "Parameters")]
     inject_input_path: bool,
@@ -144,6 +149,9 @@ pub(super) struct ExecuteArgs {
     report_streams: bool,
     #[command(flatten, next_help_heading = "Cells (nbclient's options)")]
     cells: CellFlags,
+    /// Address of the S3 or MinIO server of s3:// URLs [default: BOTO3_ENDPOINT_URL, AWS_ENDPOINT_URL, or AWS]
+    #[arg(long, value_name = "URL", help_heading = "Configuration")]
+    s3_endpoint: Option<String>,
     #[command(flatten, next_help_heading = "Configuration")]
     settings: LocalSettings,
 }
@@ -186,10 +194,10 @@ impl ExecuteArgs {
             (self.inject_output_path, "PAPERMILL_OUTPUT_PATH", &paths.output),
         ] {
             if wanted || self.inject_paths {
-                parameters.insert(name, ParameterValue::String(path.display().to_string()))?;
+                parameters.insert(name, ParameterValue::String(pipes::shown(path)))?;
             }
         }
-        self.parameters.parse_over(parameters)
+        self.parameters.parse_over(parameters, &self.fetched)
     }
 
     fn run(&self) -> Result<Run> {
@@ -204,9 +212,10 @@ impl ExecuteArgs {
         if let Some(Seconds(time)) = self.execution_timeout {
             limits.cell_timeout = Some(time).filter(|time| !time.is_zero());
         }
-        let output = paths.checked_output()?;
+        let s3_endpoint = || self.s3_endpoint.clone().or_else(|| config.s3_endpoint.clone());
+        let output = paths.checked_output(s3_endpoint())?;
         let cwd = working_folder(self.cwd.as_deref())?;
-        let input = pipes::input(&paths.input)?;
+        let input = pipes::input(&paths.input, || Ok(s3_endpoint()))?;
         let file = |path: &Option<PathBuf>| path.as_deref().map(StreamFile::create).transpose();
         let streams = Streams {
             log_output: self.log_output,
@@ -240,13 +249,26 @@ impl ExecuteArgs {
         self.progress_bar || (!self.no_progress_bar && by_default)
     }
 
+    fn s3_endpoint(&self) -> Result<Option<String>> {
+        match &self.s3_endpoint {
+            Some(endpoint) => Ok(Some(endpoint.clone())),
+            None => Config::resolve(self.settings.clone()).map(|config| config.s3_endpoint),
+        }
+    }
+
+    /// Reads what is behind URLs among the files of parameters.
+    async fn fetch(&mut self) -> Result<()> {
+        self.fetched = self.parameters.fetch(|| self.s3_endpoint()).await?;
+        Ok(())
+    }
+
     /// Papermill's `--help-notebook`.
     async fn help(&self) -> Result<Exit> {
         let named = self.notebook_path.as_deref().unwrap_or(Path::new("-"));
         let paths = Paths { input: named.to_owned(), output: named.to_owned() };
         let filled = paths.filled(&self.parameters(&paths)?)?;
-        let declared = inspect_file(pipes::input(&filled.input)?).await?;
-        let text = notebook_help(&named.display().to_string(), declared.as_deref());
+        let declared = inspect_file(pipes::input(&filled.input, || self.s3_endpoint())?).await?;
+        let text = notebook_help(&pipes::shown(named), declared.as_deref());
         print(&text)?;
         Ok(if declared.is_some() { Exit::Success } else { Exit::UserFault })
     }
@@ -260,20 +282,26 @@ fn working_folder(named: Option<&Path>) -> Result<PathBuf> {
     folder.canonicalize().map_err(|error| file_fault(folder, "entered", error))
 }
 
-pub(super) async fn run(args: ExecuteArgs) -> Result<Exit> {
+pub(super) async fn run(mut args: ExecuteArgs) -> Result<Exit> {
     if args.help_notebook {
+        args.fetch().await?;
         return args.help().await;
     }
-    let Some(path) = &args.report else {
-        let ended = execute(&args, &Voice::default()).await?;
-        if let Some(notebook) = &ended.executed.notebook {
+    let Some(path) = args.report.clone() else {
+        args.fetch().await?;
+        let Ended { executed, paths, exit } = execute(&args, &Voice::default()).await?;
+        if let Some(notebook) = &executed.notebook {
             print_bytes(notebook)?;
         }
-        tell_failure(&ended.executed, &ended.paths);
-        return Ok(ended.exit);
+        tell_failure(&executed, &paths);
+        return executed.unsaved.map_or(Ok(exit), Err);
     };
-    let report = Report::open(path)?;
+    let report = Report::open(&path)?;
+    if let Err(error) = args.fetch().await {
+        return Ok(report.failed(&error));
+    }
     match execute(&args, &Voice(Some(report.clone()))).await {
+        Ok(Ended { executed: ExecutedFile { unsaved: Some(error), .. }, .. }) => Ok(report.failed(&error)),
         Ok(Ended { executed, exit, .. }) => {
             if let Some(notebook) = executed.notebook.as_ref().filter(|_| path != Path::new("-")) {
                 print_bytes(notebook)?;
@@ -356,9 +384,12 @@ fn tell_failure(executed: &ExecutedFile, paths: &Paths) {
         let traceback = if colours { traceback } else { without_colours(&traceback) };
         tell!("\n{}\nException encountered at \"In [{count}]\":\n{traceback}\n", "-".repeat(75));
     }
+    if executed.unsaved.is_some() {
+        return tell!("error: {error}");
+    }
     match paths.writes_to_pipe() {
         true => tell!("error: {error}\n  what was produced is on standard output"),
-        false => tell!("error: {error}\n  what was produced is in {}", paths.output.display()),
+        false => tell!("error: {error}\n  what was produced is in {}", pipes::shown(&paths.output)),
     }
 }
 

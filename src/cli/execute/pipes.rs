@@ -1,4 +1,4 @@
-//! Where a notebook is read from and written to: papermill's rules for paths, pipes and `-` (`papermill/cli.py`).
+//! Where a notebook is read from and written to: papermill's rules for paths, URLs, pipes and `-` (`papermill/cli.py`).
 
 use std::io::{IsTerminal, Read};
 use std::path::{Path, PathBuf};
@@ -7,8 +7,9 @@ use jiff::{Timestamp, Zoned};
 use rustix::fs::FileType;
 
 use crate::cli::file_fault;
-use crate::cli::flags::remote;
-use crate::engine::execute::Input;
+use crate::config::mask_url;
+use crate::engine::execute::{Input, Output};
+use crate::engine::remote::Remote;
 use crate::error::{Error, Result};
 use crate::notebook::Parameters;
 use crate::notebook::path_template::{Builtins, fill};
@@ -72,14 +73,15 @@ impl Paths {
         Ok(Self { input: filled(&self.input)?, output: filled(&self.output)? })
     }
 
-    /// The output file; `None` for standard output. Papermill makes no folders either; better said now than after
-    /// an hour.
-    pub(super) fn checked_output(&self) -> Result<Option<PathBuf>> {
+    /// Where the notebook goes. Papermill makes no folders either; better said now than after an hour.
+    pub(super) fn checked_output(&self, s3_endpoint: Option<String>) -> Result<Output> {
         let output = &self.output;
         if self.writes_to_pipe() {
-            return Ok(None);
+            return Ok(Output::Bytes);
         }
-        refuse_remote(output, "OUT")?;
+        if let Some(remote) = remote(output, || Ok(s3_endpoint))? {
+            return Ok(Output::Remote(remote));
+        }
         if output.is_dir() {
             return Err(Error::bad_input(format!(
                 "the output {} is a folder: name a file",
@@ -91,7 +93,7 @@ impl Paths {
                 "the output's folder {} does not exist: make it first",
                 folder.display()
             ))),
-            _ => Ok(Some(output.clone())),
+            _ => Ok(Output::File(output.clone())),
         }
     }
 }
@@ -103,7 +105,11 @@ pub(crate) fn filled(path: &Path, parameters: &Parameters) -> Result<PathBuf> {
 
 fn fill_path(path: &Path, parameters: &Parameters, builtins: &Builtins) -> Result<PathBuf> {
     match path.to_str() {
-        Some(text) => fill(text, parameters, builtins).map(PathBuf::from),
+        Some(text) => fill(text, parameters, builtins).map(PathBuf::from).map_err(|error| {
+            // It repeats the path.
+            Error::new(error.kind(), error.message().replace(text, &mask_url(text)))
+                .with_fields(error.fields().to_vec())
+        }),
         None => Ok(path.to_owned()),
     }
 }
@@ -116,11 +122,13 @@ fn builtins() -> Builtins {
     }
 }
 
-/// The input: a file, or what standard input holds.
-pub(crate) fn input(path: &Path) -> Result<Input> {
+/// The input: a file, a URL, or what standard input holds. `s3_endpoint` is asked for when it matters.
+pub(crate) fn input(path: &Path, s3_endpoint: impl FnOnce() -> Result<Option<String>>) -> Result<Input> {
     if path != Path::new(PIPE) {
-        refuse_remote(path, "IN")?;
-        return Ok(Input::File(path.to_owned()));
+        return Ok(match remote(path, s3_endpoint)? {
+            Some(remote) => Input::Remote(remote),
+            None => Input::File(path.to_owned()),
+        });
     }
     let mut bytes = Vec::new();
     let read = std::io::stdin().lock().read_to_end(&mut bytes);
@@ -128,14 +136,13 @@ pub(crate) fn input(path: &Path) -> Result<Input> {
     Ok(Input::Bytes(bytes))
 }
 
-fn refuse_remote(path: &Path, which: &str) -> Result<()> {
-    match remote(path) {
-        Some(url) => Err(Error::bad_input(format!(
-            "{which} is at {url}, which is not supported yet: IN and OUT are local files, or `-` for standard input \
-             and output"
-        ))),
-        None => Ok(()),
-    }
+fn remote(path: &Path, s3_endpoint: impl FnOnce() -> Result<Option<String>>) -> Result<Option<Remote>> {
+    path.to_str().map_or(Ok(None), |text| Remote::open(text, s3_endpoint))
+}
+
+/// A path or URL for people to read, without secrets.
+pub(super) fn shown(path: &Path) -> String {
+    mask_url(&path.display().to_string())
 }
 
 #[cfg(test)]

@@ -8,6 +8,7 @@ use minio::s3::http::BaseUrl;
 use minio::s3::types::{BucketName, Region};
 use minio::s3::{MinioClient, MinioClientBuilder};
 
+use super::profile::Profile;
 use crate::error::{Error, Result};
 
 const DEFAULT_REGION: &str = "us-east-1";
@@ -53,26 +54,7 @@ impl S3Config {
     ) -> Result<Self> {
         let read = |name: &str| variable(name).filter(|value| !value.trim().is_empty());
         let first = |names: &[&str]| names.iter().find_map(|name| read(name));
-        let mut credentials = None;
-        for (id, secret) in [
-            ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"),
-            ("MINIO_ACCESS_KEY", "MINIO_SECRET_KEY"),
-            ("MINIO_ROOT_USER", "MINIO_ROOT_PASSWORD"),
-        ] {
-            match (read(id), read(secret)) {
-                (Some(access_key), Some(secret_key)) => {
-                    let access_key = one_line(id, access_key)?;
-                    let secret_key = one_line(secret, secret_key)?;
-                    let token = read("AWS_SESSION_TOKEN").filter(|_| id.starts_with("AWS"));
-                    credentials = Some((access_key, secret_key, token));
-                    break;
-                }
-                (None, None) => {}
-                (Some(_), None) => return Err(half(id, secret)),
-                (None, Some(_)) => return Err(half(secret, id)),
-            }
-        }
-        let Some((access_key, secret_key, session_token)) = credentials else {
+        let Some((access_key, secret_key, session_token)) = credentials(&read)? else {
             return Err(Error::bad_input(
                 "the template store needs credentials: set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY \
                  (or MINIO_ACCESS_KEY and MINIO_SECRET_KEY, or MINIO_ROOT_USER and MINIO_ROOT_PASSWORD)",
@@ -92,6 +74,51 @@ impl S3Config {
         })
     }
 
+    /// The same for a person's own objects: what the variables leave open, AWS's files may say
+    /// (`~/.aws/credentials`, `~/.aws/config`, `AWS_PROFILE`).
+    ///
+    /// # Errors
+    /// As [`S3Config::from_variables`], and `BadInput` for a profile that is not there.
+    pub fn of_a_user(
+        bucket: impl Into<String>,
+        endpoint: Option<&str>,
+        variable: impl Fn(&str) -> Option<String>,
+    ) -> Result<Self> {
+        let read = |name: &str| variable(name).filter(|value| !value.trim().is_empty());
+        let profile = Profile::read(read)?;
+        let filled = |name: &str| {
+            read(name).or_else(|| match name {
+                "AWS_ACCESS_KEY_ID" => profile.get("aws_access_key_id"),
+                "AWS_SECRET_ACCESS_KEY" => profile.get("aws_secret_access_key"),
+                "AWS_SESSION_TOKEN" => profile.get("aws_session_token"),
+                "AWS_CA_BUNDLE" => profile.get("ca_bundle"),
+                "AWS_DEFAULT_REGION" => profile.get("region"),
+                _ => None,
+            })
+        };
+        // The files' credentials are whole or not at all: half of the environment's and half of theirs fit nothing.
+        let from_environment = credentials(&read)?.is_some();
+        let variable = |name: &str| match name {
+            "AWS_ACCESS_KEY_ID" | "AWS_SECRET_ACCESS_KEY" | "AWS_SESSION_TOKEN" if from_environment => {
+                read(name)
+            }
+            _ => filled(name),
+        };
+        if credentials(&variable)?.is_none() {
+            let of_profile = match profile.name.as_str() {
+                "default" => String::new(),
+                name => format!(", and the profile {name:?} holds none"),
+            };
+            return Err(Error::bad_input(format!(
+                "s3:// needs credentials: set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or put them into \
+                 ~/.aws/credentials{of_profile}"
+            )));
+        }
+        let mut config = Self::from_variables(bucket, endpoint.map(str::to_owned), variable)?;
+        config.endpoint = config.endpoint.or_else(|| profile.get("endpoint_url"));
+        Ok(config)
+    }
+
     pub(super) fn bucket_name(&self) -> Result<BucketName> {
         BucketName::new_strict(&self.bucket).map_err(|error| {
             Error::bad_input(format!(
@@ -104,7 +131,7 @@ impl S3Config {
     }
 
     /// A client for the server's own endpoint.
-    pub(super) fn client(&self) -> Result<MinioClient> {
+    pub(in crate::store) fn client(&self) -> Result<MinioClient> {
         match &self.endpoint {
             Some(endpoint) => self.client_at(endpoint),
             None => {
@@ -151,6 +178,26 @@ impl S3Config {
     }
 }
 
+/// Key id, secret and session token, by the first pair of variables that is set.
+fn credentials(read: &impl Fn(&str) -> Option<String>) -> Result<Option<(String, String, Option<String>)>> {
+    for (id, secret) in [
+        ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"),
+        ("MINIO_ACCESS_KEY", "MINIO_SECRET_KEY"),
+        ("MINIO_ROOT_USER", "MINIO_ROOT_PASSWORD"),
+    ] {
+        match (read(id), read(secret)) {
+            (Some(access_key), Some(secret_key)) => {
+                let token = read("AWS_SESSION_TOKEN").filter(|_| id.starts_with("AWS"));
+                return Ok(Some((one_line(id, access_key)?, one_line(secret, secret_key)?, token)));
+            }
+            (None, None) => {}
+            (Some(_), None) => return Err(half(id, secret)),
+            (None, Some(_)) => return Err(half(secret, id)),
+        }
+    }
+    Ok(None)
+}
+
 /// A value that goes into a header. What was read from a file often ends in a line break.
 fn one_line(variable: &str, value: String) -> Result<String> {
     let line = value.trim_end_matches(['\r', '\n']);
@@ -161,7 +208,7 @@ fn one_line(variable: &str, value: String) -> Result<String> {
 }
 
 fn half(set: &str, missing: &str) -> Error {
-    Error::bad_input(format!("{set} is set but {missing} is not; the template store needs both"))
+    Error::bad_input(format!("{set} is set but {missing} is not; both are needed"))
 }
 
 impl fmt::Debug for S3Config {
@@ -238,9 +285,36 @@ mod tests {
             assert!(message.contains(name), "{message}");
         }
         let message = read(None, &AWS[..1]).unwrap_err().to_string();
+        assert_eq!(message, "AWS_ACCESS_KEY_ID is set but AWS_SECRET_ACCESS_KEY is not; both are needed");
+    }
+
+    #[test]
+    fn a_user_is_known_by_the_environment_or_by_the_files() {
+        let home = tempfile::tempdir().unwrap();
+        std::fs::create_dir(home.path().join(".aws")).unwrap();
+        let file = "[default]\naws_access_key_id=filed\naws_secret_access_key=hush\naws_session_token=old\n\
+                    region=eu-west-3\nendpoint_url=http://filed\n[empty]\n";
+        std::fs::write(home.path().join(".aws/credentials"), file).unwrap();
+        let read = |variables: &[(&str, &str)]| {
+            S3Config::of_a_user("b", None, |name| match name {
+                "HOME" => Some(home.path().to_str().unwrap().to_owned()),
+                _ => variables.iter().find(|(known, _)| *known == name).map(|(_, value)| (*value).to_owned()),
+            })
+        };
+        let filed = read(&[]).unwrap();
+        assert_eq!((filed.access_key.as_str(), filed.session_token.as_deref()), ("filed", Some("old")));
+        assert_eq!((filed.region.as_str(), filed.endpoint.as_deref()), ("eu-west-3", Some("http://filed")));
+        // A profile that is asked for gives the region, yet the environment's credentials count.
+        let both = read(&[AWS[0], AWS[1], ("AWS_PROFILE", "default")]).unwrap();
         assert_eq!(
-            message,
-            "AWS_ACCESS_KEY_ID is set but AWS_SECRET_ACCESS_KEY is not; the template store needs both"
+            (both.access_key.as_str(), both.session_token, both.region.as_str()),
+            ("id", None, "eu-west-3")
+        );
+        assert_eq!(read(&[("AWS_ENDPOINT_URL", "http://e")]).unwrap().endpoint.as_deref(), Some("http://e"));
+        let message = read(&[("AWS_PROFILE", "empty")]).unwrap_err().to_string();
+        assert!(
+            message.starts_with("s3:// needs credentials:") && message.ends_with("\"empty\" holds none"),
+            "{message}"
         );
     }
 

@@ -8,6 +8,7 @@ mod answer;
 mod config;
 mod fault;
 mod listing;
+mod profile;
 
 use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -24,7 +25,7 @@ use minio::s3::segmented_bytes::SegmentedBytes;
 use minio::s3::types::{BucketName, ObjectKey, S3Api as _};
 
 pub use self::config::S3Config;
-use self::fault::Fault;
+pub(in crate::store) use self::fault::Fault;
 use super::{
     DownloadUrl, ListPage, ListQuery, MAX_TEMPLATE_BYTES, StoredTemplate, TemplateMetadata, TemplateName,
     TemplateStore, not_found, taken, too_large,
@@ -281,7 +282,7 @@ impl TemplateStore for S3Store {
 
 /// Gives a call its time.
 async fn limited<T>(limit: Duration, call: impl Future<Output = Result<T, Fault>>) -> Result<T, Fault> {
-    tokio::time::timeout(limit, call).await.unwrap_or_else(|_| Err(Fault::silence(limit)))
+    tokio::time::timeout(limit, call).await.unwrap_or_else(|_| Err(Fault::Silent(limit)))
 }
 
 fn transfer_limit(bytes: u64) -> Duration {

@@ -5,6 +5,7 @@ mod demo;
 mod execute;
 mod interruption;
 mod papermill;
+mod remote;
 mod report;
 mod resources;
 mod serve;

@@ -174,7 +174,6 @@ async fn bad_input_is_told_in_one_line() {
     check(&["-f", "faulty.yaml"], "error: faulty.yaml: line 3, column 2: this is not YAML: ").await;
     check(&["-f", "absent.yaml"], "error: the parameters file absent.yaml does not exist").await;
     check(&["-f", "latin.yaml"], "error: the parameters file latin.yaml is not text in UTF-8").await;
-    check(&["-f", "s3://b/p.yaml"], "error: s3:// parameters cannot be read").await;
     check(&["-y", "[1"], "error: --parameters-yaml: line 2, column 1: this is not YAML: ").await;
     check(&["-y", "text"], "error: --parameters-yaml: parameters must be names with values").await;
     check(&["-b", "a"], "error: --parameters-base64: this is not base64").await;
@@ -183,13 +182,6 @@ async fn bad_input_is_told_in_one_line() {
     place_of(&["in.ipynb", "out.ipynb", "-p", "a"], "2 values required for '--parameters <NAME> <VALUE>'")
         .await;
     place_of(&["in.ipynb", "out-{x}.ipynb"], "error: Missing parameter 'x' in the path `out-{x}.ipynb`")
-        .await;
-    place_of(
-        &["in.ipynb", "s3://key:secret@bucket/out.ipynb"],
-        "error: OUT is at s3://, which is not supported yet",
-    )
-    .await;
-    place_of(&["http://host/in.ipynb", "out.ipynb"], "error: IN is at http://, which is not supported yet")
         .await;
     place_of(&["in.ipynb", "out.ipynb", "--stdout-file", "absent/x"], "error: absent/x cannot be written")
         .await;
@@ -265,6 +257,5 @@ async fn a_notebooks_parameters_can_be_inspected() {
     );
     assert_eq!(place.run(&["inspect", "none.ipynb"]).await.stdout, "no cell is tagged `parameters`\n");
     place.run(&["inspect", "absent.ipynb"]).await.check(1, "there is no notebook `absent.ipynb`");
-    place.run(&["inspect", "s3://b/x.ipynb"]).await.check(1, "s3://");
     assert_eq!(place.json(&["inspect", "none.ipynb", "--json"]).await, json!({}));
 }

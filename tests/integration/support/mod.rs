@@ -1,5 +1,6 @@
 //! Real things to test against, for the tests of several nouns.
 
+pub mod emulators;
 pub mod engine;
 pub mod mlflow;
 pub mod s3;
