@@ -107,8 +107,7 @@ fn client(environment: &Environment) -> Result<ClientBuilder> {
     for name in ["REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE"] {
         let Some(file) = environment.get(name) else { continue };
         let wrong = |error: Box<dyn std::error::Error + Send + Sync>| {
-            let message = format!("{name} must name a PEM file with certificates");
-            Error::bad_input(message).with_source(error)
+            Error::bad_input(format!("{name} must name a PEM file with certificates ({error})"))
         };
         let pem = std::fs::read(file).map_err(|error| wrong(error.into()))?;
         for certificate in Certificate::from_pem_bundle(&pem).map_err(|error| wrong(error.into()))? {

@@ -181,6 +181,11 @@ async fn bad_input_is_told_in_one_line() {
     place_of(&["in.ipynb", "out.ipynb", "--engine", "other"], "[possible values: bindery, nbclient]").await;
     place_of(&["in.ipynb", "out.ipynb", "-p", "a"], "2 values required for '--parameters <NAME> <VALUE>'")
         .await;
+    place_of(
+        &["in.ipynb", "out.ipynb", "--no-such-flag"],
+        "error: unexpected argument '--no-such-flag' found",
+    )
+    .await;
     place_of(&["in.ipynb", "out-{x}.ipynb"], "error: Missing parameter 'x' in the path `out-{x}.ipynb`")
         .await;
     place_of(&["in.ipynb", "out.ipynb", "--stdout-file", "absent/x"], "error: absent/x cannot be written")
@@ -219,6 +224,26 @@ async fn what_is_asked_for_is_saved_while_a_notebook_runs() {
     check(&["--autosave-cell-every", "0"], Some("first\n")).await;
     check(&["--autosave-cell-every", "1"], Some("early\n")).await;
     check(&["--no-request-save-on-cell-execute"], None).await;
+}
+
+#[tokio::test]
+async fn an_input_that_vanishes_while_it_runs_is_no_loss() {
+    let (place, line) = (Place::new(), Line::new().await);
+    place.write(
+        "in.ipynb",
+        &notebook(&["# parameters\na = 1", &format!("{}\nline.recv(1)", line.tell()), "print(a)"]),
+    );
+    let child = place.command(["execute", "in.ipynb", "out.ipynb"]).spawn().unwrap();
+    let mut kernel = line.told().await;
+    fs::remove_file(place.path("in.ipynb")).unwrap();
+    kernel.write_all(b"x").await.unwrap();
+    Ended::of(child).await.check(0, "");
+    assert_eq!(streams(&place.read("out.ipynb")), "1\n");
+    place
+        .run(&["execute", "in.ipynb", "again.ipynb"])
+        .await
+        .check(1, "error: there is no notebook `in.ipynb`");
+    assert!(!place.path("again.ipynb").exists());
 }
 
 #[tokio::test]

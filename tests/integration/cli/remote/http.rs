@@ -117,7 +117,7 @@ async fn a_notebook_is_read_with_get_and_written_with_put_and_secrets_stay_out_o
         "--inject-paths",
         "--log-output",
         "--log-level",
-        "debug",
+        "trace",
     ];
     let ended = place.run_with(&[], &arguments).await;
     ended.check(0, "Input Notebook:  http://ada:***@");
