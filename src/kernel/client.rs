@@ -24,6 +24,7 @@ use super::connection::{connect, connection_info, runtime_folder, write_connecti
 use super::launch::LaunchCommand;
 use super::message::Message;
 use super::spec::{InterruptMode, Transport};
+use super::start_fault::{died_at_start, lost_a_port, never_answered};
 use crate::error::{Error, Result};
 
 /// How long a killed process group may take to be gone.
@@ -31,7 +32,7 @@ const KILL_GRACE: Duration = Duration::from_secs(5);
 /// How often a kernel is started when somebody else takes its ports.
 const PORT_TRIES: usize = 3;
 /// How long messages that are still on their way are waited for after a kernel's death.
-const LAST_WORDS: Duration = Duration::from_millis(100);
+pub(super) const LAST_WORDS: Duration = Duration::from_millis(100);
 
 /// What a kernel is started with.
 #[derive(Debug)]
@@ -383,38 +384,4 @@ async fn read<S: SocketRecv>(
             return;
         }
     }
-}
-
-/// Whether a kernel died because a port of it was taken between our look and its own.
-fn lost_a_port(error: &Error) -> bool {
-    let text = format!("{} {}", error.message(), error.cause().unwrap_or_default()).to_lowercase();
-    text.contains("address already in use") || text.contains("addrinuse")
-}
-
-fn with_last_words(message: String, child: &KernelChild) -> Error {
-    let tail = child.tail();
-    let message = match tail.last() {
-        Some(last) => format!("{message}; its last words: {last}"),
-        None => message,
-    };
-    let error = Error::kernel(message);
-    if tail.len() > 1 { error.with_source(std::io::Error::other(tail.join("\n"))) } else { error }
-}
-
-pub(super) async fn died_at_start(name: &str, child: &KernelChild) -> Error {
-    // Its output may come a moment after its exit.
-    tokio::time::sleep(LAST_WORDS).await;
-    let status = child.exit().borrow().map_or_else(|| "an unknown end".into(), describe_exit);
-    with_last_words(format!("kernel `{name}` died while it started ({status})"), child)
-}
-
-pub(super) fn never_answered(start: &KernelStart<'_>, child: &KernelChild) -> Error {
-    let seconds = start.start_timeout.as_secs_f64();
-    with_last_words(
-        format!(
-            "kernel `{}` did not answer within {seconds} s of its start: raise the start timeout if it needs longer",
-            start.name
-        ),
-        child,
-    )
 }

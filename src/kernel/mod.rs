@@ -18,6 +18,7 @@ mod python;
 pub mod search_path;
 pub mod shipped;
 pub mod spec;
+mod start_fault;
 pub mod warm;
 
 pub use client::{Incoming, Kernel, KernelStart};

@@ -6,9 +6,16 @@ use std::path::{Path, PathBuf};
 use super::super::launch::LaunchCommand;
 use super::super::spec::KernelSpec;
 
-/// Inode and time of change of each file and folder that tells of a change.
+/// The stamp of each file and folder that tells of a change; none of what is not there.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Fingerprint(Vec<(PathBuf, Option<(u64, i64, i64)>)>);
+pub(super) struct Fingerprint(Vec<(PathBuf, Option<Stamp>)>);
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Stamp {
+    inode: u64,
+    /// Seconds and nanoseconds.
+    modified: (i64, i64),
+}
 
 impl Fingerprint {
     /// Of the kernelspec, its interpreter, the packages beside it, and IPython's profile.
@@ -38,9 +45,9 @@ impl Fingerprint {
     }
 }
 
-fn stamp(path: &Path) -> Option<(u64, i64, i64)> {
+fn stamp(path: &Path) -> Option<Stamp> {
     let metadata = std::fs::metadata(path).ok()?;
-    Some((metadata.ino(), metadata.mtime(), metadata.mtime_nsec()))
+    Some(Stamp { inode: metadata.ino(), modified: (metadata.mtime(), metadata.mtime_nsec()) })
 }
 
 #[cfg(test)]

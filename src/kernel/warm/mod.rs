@@ -5,8 +5,10 @@
 //! has imported all that they need; where it cannot be had, and for every kernel that is not kept, a kernel is started
 //! when it is asked for.
 
+mod cold;
 mod fingerprint;
 mod launcher;
+mod memory;
 mod moving;
 mod pool;
 mod ready;

@@ -14,11 +14,13 @@ use tokio_util::sync::CancellationToken;
 use super::super::client::{Kernel, KernelStart};
 use super::super::discovery;
 use super::super::forked::StrayReaper;
-use super::super::launch::{LaunchCommand, launch_command};
+use super::super::launch::LaunchCommand;
 use super::super::search_path::SearchPath;
 use super::super::spec::KernelSpec;
+use super::cold::{command, kernel_start, start_cold};
 use super::fingerprint::Fingerprint;
 use super::launcher;
+use super::memory::{machine_memory, process_memory};
 use super::ready::{ForkedKernel, ReadyKernel, Terms};
 use super::zygote::{NoZygote, Zygote};
 use crate::config::WarmKernels;
@@ -26,8 +28,6 @@ use crate::error::{Error, Result};
 
 /// How often the kept kernels are looked at when nothing asks for it.
 const LOOK_INTERVAL: Duration = Duration::from_secs(5);
-/// How long a kernel that is made ready may take to answer.
-const START_PATIENCE: Duration = Duration::from_secs(60);
 /// How long a zygote that failed is left alone at first; doubled with each failure that follows.
 const FIRST_PAUSE: Duration = Duration::from_secs(1);
 const LONGEST_PAUSE: Duration = Duration::from_secs(60);
@@ -362,65 +362,8 @@ impl Slot {
     }
 }
 
-fn kernel_start<'a>(spec: &'a KernelSpec, cwd: &'a Path) -> KernelStart<'a> {
-    KernelStart {
-        name: &spec.name,
-        interrupt_mode: spec.interrupt_mode,
-        transport: spec.transport(),
-        cwd,
-        env: &[],
-        start_timeout: START_PATIENCE,
-    }
-}
-
-async fn start_cold(
-    data_dir: &Path,
-    spec: &KernelSpec,
-    start: KernelStart<'_>,
-    hidden: &[&'static str],
-) -> Result<Kernel> {
-    let mut fault = None;
-    let kernel = Kernel::start(start, |connection_file| {
-        let mut command = command(spec, connection_file, data_dir);
-        command.env_remove.extend(hidden);
-        let folder = connection_file.parent().unwrap_or(connection_file);
-        launcher::through_launcher(command.clone(), folder).unwrap_or_else(|error| {
-            fault = Some(error);
-            command
-        })
-    });
-    let kernel = kernel.await;
-    if let Some(fault) = fault {
-        tracing::debug!(error = %fault, cause = fault.cause(), "a kernel was started by ipykernel's own launcher");
-    }
-    kernel
-}
-
 fn failed(spec: &KernelSpec, error: &Error) {
     tracing::warn!(kernel = spec.name, %error, cause = error.cause(), "a kernel could not be forked");
-}
-
-/// The memory of a process in bytes, what it shares with others counted in parts; 0 where the system does not tell.
-fn process_memory(pid: u32) -> u64 {
-    let text = std::fs::read_to_string(format!("/proc/{pid}/smaps_rollup")).unwrap_or_default();
-    let kilobytes = text
-        .lines()
-        .find_map(|line| line.strip_prefix("Pss:")?.split_whitespace().next()?.parse::<u64>().ok());
-    kilobytes.unwrap_or(0) * 1024
-}
-
-/// The machine's memory in bytes; without an answer, none is the limit.
-fn machine_memory() -> u64 {
-    let text = std::fs::read_to_string("/proc/meminfo").unwrap_or_default();
-    let kilobytes = text
-        .lines()
-        .find_map(|line| line.strip_prefix("MemTotal:")?.split_whitespace().next()?.parse::<u64>().ok());
-    kilobytes.map_or(u64::MAX, |kilobytes| kilobytes * 1024)
-}
-
-fn command(spec: &KernelSpec, connection_file: &Path, data_dir: &Path) -> LaunchCommand {
-    let search_path = SearchPath::from_process(data_dir);
-    launch_command(spec, connection_file, &search_path, &|name| std::env::var_os(name))
 }
 
 fn arguments(command: &LaunchCommand) -> Vec<OsString> {

@@ -15,9 +15,10 @@ use tokio::net::{UnixListener, UnixStream};
 use tokio::time::Instant;
 
 use super::super::child::KernelChild;
-use super::super::client::{Kernel, KernelStart, died_at_start, never_answered};
+use super::super::client::{Kernel, KernelStart};
 use super::super::connection::{connection_info, runtime_folder, write_connection_file};
 use super::super::spec::Transport;
+use super::super::start_fault::{died_at_start, never_answered};
 use super::moving;
 use super::zygote::Zygote;
 use crate::error::{Error, Result};
