@@ -7,6 +7,7 @@ mod addresses;
 mod file;
 mod mask;
 mod units;
+mod warm;
 
 use std::fmt::Write as _;
 use std::net::SocketAddr;
@@ -20,6 +21,7 @@ use crate::error::{Error, Result};
 use crate::execution::Limits;
 pub use mask::mask_url;
 pub use units::{ByteSize, Seconds};
+pub use warm::{WarmKernels, WarmList};
 
 /// The configuration file that is read when no other is named.
 pub const CONFIG_FILE: &str = "bindery.toml";
@@ -90,6 +92,12 @@ settings! {
         /// Executions at the same time [default: the number of processors]
         #[arg(value_name = "N")]
         workers: usize = "BINDERY_WORKERS",
+        /// Kernels that are kept ready, such as `python3=2,mlflow_kernel=1`; empty for none [default: python3=1]
+        #[arg(value_name = "NAME=N,…")]
+        warm: WarmList = "BINDERY_WARM",
+        /// Memory that ready kernels may take together, such as 2GiB [default: a quarter of this machine's]
+        #[arg(value_name = "SIZE")]
+        warm_memory: ByteSize = "BINDERY_WARM_MEMORY",
         /// Address of the users' Jupyter, for `notebook_url` [default: http://127.0.0.1:8000]
         #[arg(value_name = "URL")]
         jupyter_base_url: String = "BINDERY_JUPYTER_BASE_URL",
@@ -200,6 +208,10 @@ pub struct Config {
     pub notebooks_root: PathBuf,
     /// Executions at the same time.
     pub workers: usize,
+    /// Kernels that are kept ready.
+    pub warm: Vec<WarmKernels>,
+    /// Bytes that ready kernels may take together; `None` is a quarter of the machine's memory.
+    pub warm_memory: Option<u64>,
     /// Without a slash at the end.
     pub jupyter_base_url: String,
     /// See [`ServiceSettings::jupyter_url_template`].
@@ -300,6 +312,8 @@ impl Config {
                 None => data_dir.join("notebooks"),
             },
             workers,
+            warm: service.warm.unwrap_or_default().0,
+            warm_memory: service.warm_memory.map(|size| size.0),
             jupyter_base_url: service
                 .jupyter_base_url
                 .map_or_else(|| "http://127.0.0.1:8000".into(), |url| url.trim_end_matches('/').to_owned()),
@@ -347,6 +361,10 @@ impl Config {
         }
         line("notebooks-root", path(&self.notebooks_root));
         line("workers", toml::Value::Integer(i64::try_from(self.workers).unwrap_or(i64::MAX)));
+        line("warm", WarmList(self.warm.clone()).to_string().into());
+        if let Some(bytes) = self.warm_memory {
+            line("warm-memory", ByteSize(bytes).to_string().into());
+        }
         line("jupyter-base-url", self.jupyter_base_url.clone().into());
         line("jupyter-url-template", self.jupyter_url_template.clone().into());
         for (name, uri) in [

@@ -6,6 +6,7 @@
 use std::collections::HashMap;
 use std::time::Duration;
 
+use serde_json::Value;
 use tokio::sync::watch;
 use tokio::time::Instant;
 
@@ -85,7 +86,9 @@ pub(super) async fn run_cells(
                 recording.cell_finished(cell, false).await;
                 return Ending::Complete;
             }
-            Ok(Some(error)) => Some(Ending::Failed(error)),
+            Ok(Some(error)) => {
+                Some(Ending::Failed(with_shown_name(error, recording.cells()[cell].outputs())))
+            }
             Err(ending) => Some(ending),
         };
         if failure != Some(Ending::Stopped(Stop::LeaseLost, cell)) {
@@ -96,6 +99,20 @@ pub(super) async fn run_cells(
         }
     }
     Ending::Complete
+}
+
+/// Some kernels (evcxr) leave out of their answer what they have shown: then the first error that was shown has it.
+fn with_shown_name(error: CellError, outputs: &[Value]) -> CellError {
+    let shown = outputs.iter().find(|output| output.get("output_type").is_some_and(|it| it == "error"));
+    match shown {
+        Some(shown) if error.ename.is_empty() => {
+            let text = |field: &str| shown.get(field).and_then(Value::as_str).unwrap_or_default().to_owned();
+            let lines = shown.get("traceback").and_then(Value::as_array).into_iter().flatten();
+            let traceback = lines.filter_map(Value::as_str).map(str::to_owned).collect();
+            CellError { ename: text("ename"), evalue: text("evalue"), traceback, ..error }
+        }
+        _ => error,
+    }
 }
 
 /// The source of a cell that is to be executed.
@@ -161,6 +178,12 @@ impl CellRun<'_> {
                         }
                     }
                     Incoming::Iopub(message) => {
+                        if message.msg_type == "execute_input" && message.parent_id.as_deref() == Some(&request) {
+                            // A kernel takes no notice of an interrupt while it runs no cell.
+                            if is_stopping {
+                                kernel.interrupt().await;
+                            }
+                        }
                         idle |= record(recording, parents, &message, &request);
                         for (comm_id, outputs) in recording.take_unsent_outputs() {
                             kernel.update_widget(comm_id, outputs).await;

@@ -16,6 +16,7 @@ use super::run::{error_of, start_kernel};
 use super::{blocking, files, isoformat, notebooks};
 use crate::error::{Error, Result};
 use crate::execution::{CellError, CellPolicy, Limits};
+use crate::kernel::warm::KernelPool;
 use crate::notebook::inject::{InjectOptions, prepare_metadata, remove_error_markers};
 use crate::notebook::inspect::{PARAMETERS_TAG, infer_parameters_as};
 use crate::notebook::record::{Event, Recorder};
@@ -248,8 +249,8 @@ pub async fn execute_file(
         std::future::pending::<()>().await;
     });
     let environment = environment();
-    let starting =
-        start_kernel(&spec, &request.data_dir, &request.cwd, &environment, &[], request.limits.start_timeout);
+    let pool = KernelPool::cold(request.data_dir);
+    let starting = start_kernel(&pool, &spec, &request.cwd, &environment, &[], request.limits.start_timeout);
     let mut stop_early = stopped.clone();
     let kernel = tokio::select! {
         kernel = starting => kernel.map(Some),

@@ -1,8 +1,9 @@
 //! Notebook files: read within a limit, replaced atomically.
 
+use std::fs::Metadata;
 use std::io::{Read, Write};
 use std::os::unix::fs::{FileTypeExt, OpenOptionsExt};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use crate::error::{Error, Result};
 
@@ -37,38 +38,18 @@ pub fn read(path: &Path, shown: &str, limit: u64) -> Result<Vec<u8>> {
 ///
 /// # Errors
 /// `Conflict` when `create_new` and it exists, `Unavailable` when it cannot be written (disk full, read-only).
-pub fn write(path: &Path, shown: &str, bytes: &[u8], create_new: bool) -> Result<()> {
-    let failed = |error: std::io::Error| {
-        let what = match error.kind() {
-            std::io::ErrorKind::StorageFull | std::io::ErrorKind::QuotaExceeded => {
-                "the disk is full".to_owned()
-            }
-            kind => kind.to_string(),
-        };
-        Error::unavailable(format!("`{shown}` cannot be written ({what}); nothing was changed"))
-            .with_source(error)
-    };
+pub fn write(path: &Path, shown: &str, bytes: &[u8], create_new: bool) -> Result<Metadata> {
+    let failed = |error| not_written(shown, error);
     // Renamed onto `/dev/null`, the notebook would take its place, for everybody.
     if std::fs::metadata(path).is_ok_and(|metadata| metadata.file_type().is_char_device()) {
         let device = std::fs::OpenOptions::new().write(true).open(path);
-        return device.and_then(|mut device| device.write_all(bytes)).map_err(failed);
+        return device
+            .and_then(|mut device| device.write_all(bytes).and_then(|()| device.metadata()))
+            .map_err(failed);
     }
-    let folder = path.parent().unwrap_or(Path::new("."));
-    std::fs::create_dir_all(folder).map_err(failed)?;
-    let mut builder = tempfile::Builder::new();
-    builder.prefix(".bindery-").suffix(".tmp");
-    // The permissions that the file has, or that a new file of this process gets: tempfile's own are 0600.
-    let permissions = std::fs::metadata(path).map(|metadata| metadata.permissions()).ok();
-    #[cfg(unix)]
-    if permissions.is_none() {
-        use std::os::unix::fs::PermissionsExt;
-        builder.permissions(std::fs::Permissions::from_mode(0o666));
-    }
-    let mut file = builder.tempfile_in(folder).map_err(failed)?;
-    if let Some(permissions) = permissions {
-        file.as_file().set_permissions(permissions).map_err(failed)?;
-    }
-    file.write_all(bytes).and_then(|()| file.as_file().sync_data()).map_err(failed)?;
+    let path = &followed(path);
+    let file = write_beside(path, bytes).map_err(failed)?;
+    let written = file.as_file().metadata().map_err(failed)?;
     if create_new {
         file.persist_noclobber(path).map_err(|error| match error.error.kind() {
             std::io::ErrorKind::AlreadyExists => {
@@ -79,7 +60,90 @@ pub fn write(path: &Path, shown: &str, bytes: &[u8], create_new: bool) -> Result
     } else {
         file.persist(path).map_err(|error| failed(error.error))?;
     }
-    Ok(())
+    Ok(written)
+}
+
+/// As [`write`], but only in place of what `may_go`, or of nothing; `None`, and nothing is changed, when something else
+/// is there. Where the system can exchange two files, nobody can put a file there unnoticed meanwhile.
+///
+/// # Errors
+/// `Unavailable` as [`write`].
+pub fn replace(
+    path: &Path,
+    shown: &str,
+    bytes: &[u8],
+    may_go: impl Fn(&Path) -> bool,
+) -> Result<Option<Metadata>> {
+    let failed = |error| not_written(shown, error);
+    let path = &followed(path);
+    if path.exists() && !may_go(path) {
+        return Ok(None);
+    }
+    let file = write_beside(path, bytes).map_err(failed)?;
+    let written = file.as_file().metadata().map_err(failed)?;
+    match exchange(file.path(), path) {
+        Ok(()) if may_go(file.path()) => Ok(Some(written)),
+        Ok(()) => {
+            exchange(file.path(), path).map_err(failed)?;
+            Ok(None)
+        }
+        // Nothing is there, or this file system cannot exchange.
+        Err(_) if path.exists() && !may_go(path) => Ok(None),
+        Err(_) => {
+            file.persist(path).map_err(|error| failed(error.error))?;
+            Ok(Some(written))
+        }
+    }
+}
+
+#[cfg(target_os = "linux")]
+fn exchange(one: &Path, other: &Path) -> std::io::Result<()> {
+    use rustix::fs::{CWD, RenameFlags, renameat_with};
+    renameat_with(CWD, one, CWD, other, RenameFlags::EXCHANGE).map_err(Into::into)
+}
+
+#[cfg(not(target_os = "linux"))]
+fn exchange(_: &Path, _: &Path) -> std::io::Result<()> {
+    Err(std::io::ErrorKind::Unsupported.into())
+}
+
+/// What a link leads to, or the path itself: the link stays, and its file is replaced.
+fn followed(path: &Path) -> PathBuf {
+    match path.is_symlink() {
+        true => path.canonicalize().unwrap_or_else(|_| path.to_owned()),
+        false => path.to_owned(),
+    }
+}
+
+/// A temporary file beside `path` that holds `bytes`, with the permissions that `path` has, or that a new file of this
+/// process gets: tempfile's own are 0600.
+fn write_beside(path: &Path, bytes: &[u8]) -> std::io::Result<tempfile::NamedTempFile> {
+    let folder = path.parent().unwrap_or(Path::new("."));
+    std::fs::create_dir_all(folder)?;
+    let mut builder = tempfile::Builder::new();
+    builder.prefix(".bindery-").suffix(".tmp");
+    let permissions = std::fs::metadata(path).map(|metadata| metadata.permissions()).ok();
+    #[cfg(unix)]
+    if permissions.is_none() {
+        use std::os::unix::fs::PermissionsExt;
+        builder.permissions(std::fs::Permissions::from_mode(0o666));
+    }
+    let mut file = builder.tempfile_in(folder)?;
+    if let Some(permissions) = permissions {
+        file.as_file().set_permissions(permissions)?;
+    }
+    file.write_all(bytes)?;
+    file.as_file().sync_data()?;
+    Ok(file)
+}
+
+fn not_written(shown: &str, error: std::io::Error) -> Error {
+    let what = match error.kind() {
+        std::io::ErrorKind::StorageFull | std::io::ErrorKind::QuotaExceeded => "the disk is full".to_owned(),
+        kind => kind.to_string(),
+    };
+    Error::unavailable(format!("`{shown}` cannot be written ({what}); nothing was changed"))
+        .with_source(error)
 }
 
 #[cfg(test)]
@@ -99,6 +163,38 @@ mod tests {
         assert_eq!(read(&path, "a/b.ipynb", 3).unwrap(), b"two");
         assert_eq!(std::fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o640);
         assert_eq!(std::fs::read_dir(path.parent().unwrap()).unwrap().count(), 1);
+    }
+
+    #[test]
+    fn a_link_stays_and_its_file_is_replaced() {
+        let folder = tempfile::tempdir().unwrap();
+        let (file, link) = (folder.path().join("file"), folder.path().join("link"));
+        std::fs::write(&file, "old").unwrap();
+        std::os::unix::fs::symlink("file", &link).unwrap();
+        write(&link, "link", b"new", false).unwrap();
+        assert!(replace(&link, "link", b"newer", |_| true).unwrap().is_some());
+        assert!(link.is_symlink());
+        assert_eq!(std::fs::read(&file).unwrap(), b"newer");
+    }
+
+    #[test]
+    fn only_what_may_go_is_replaced() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("a.ipynb");
+        let holds =
+            |text: &'static [u8]| move |file: &Path| std::fs::read(file).is_ok_and(|bytes| bytes == text);
+        assert!(replace(&path, "a", b"one", holds(b"zero")).unwrap().is_some(), "nothing was there");
+        assert!(replace(&path, "a", b"two", holds(b"one")).unwrap().is_some());
+        assert!(replace(&path, "a", b"three", holds(b"one")).unwrap().is_none());
+        // Somebody writes between the first look and the exchange.
+        let looks = std::cell::Cell::new(0);
+        let written_meanwhile = |_: &Path| {
+            looks.set(looks.get() + 1);
+            looks.get() == 1
+        };
+        assert!(replace(&path, "a", b"three", written_meanwhile).unwrap().is_none());
+        assert_eq!(std::fs::read(&path).unwrap(), b"two");
+        assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 1);
     }
 
     #[test]

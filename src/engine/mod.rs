@@ -26,6 +26,7 @@ use crate::config::{Config, TemplateStoreConfig};
 use crate::db::Database;
 use crate::error::{Error, Result};
 use crate::execution::ExecutionId;
+use crate::kernel::warm::{KernelPool, PoolOptions};
 use crate::mlflow::{MlflowClient, MlflowCredentials, MlflowOptions};
 use crate::queue::Wakeup;
 use crate::store::{FolderStore, S3Config, S3Store, TemplateStore};
@@ -44,6 +45,7 @@ struct Inner {
     root: NotebooksRoot,
     mlflow: Option<MlflowClient>,
     wakeup: Wakeup,
+    pool: KernelPool,
     /// This process as an owner of leases; unique, so that a restarted process is another owner.
     owner: String,
     /// Told when an execution's first code cell is done, and when it has ended.
@@ -103,8 +105,22 @@ impl Engine {
             .as_deref()
             .map(|uri| MlflowClient::with_options(uri, credentials, options))
             .transpose()?;
+        let mut hidden = match config.template_store {
+            TemplateStoreConfig::S3 { .. } => run::STORE_SECRETS.to_vec(),
+            TemplateStoreConfig::Folder(_) => Vec::new(),
+        };
+        if mlflow.is_some() {
+            hidden.extend(crate::mlflow::VARIABLES_TO_CLEAR);
+        }
+        let pool = KernelPool::new(PoolOptions {
+            data_dir: config.data_dir.clone(),
+            warm: config.warm.clone(),
+            hidden,
+            max_memory: config.warm_memory,
+        });
         Ok(Self {
             inner: Arc::new(Inner {
+                pool,
                 database,
                 store,
                 root,
@@ -149,6 +165,10 @@ impl Engine {
 
     fn store(&self) -> &dyn TemplateStore {
         &*self.inner.store
+    }
+
+    fn pool(&self) -> &KernelPool {
+        &self.inner.pool
     }
 
     fn root(&self) -> &NotebooksRoot {

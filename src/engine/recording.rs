@@ -1,5 +1,6 @@
 //! A run as it is recorded: applied to the notebook, journaled, saved at intervals, told to those who watch.
 
+use std::fs::Metadata;
 use std::os::unix::fs::{FileTypeExt, MetadataExt};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -296,10 +297,13 @@ pub(super) struct FileState {
 
 impl FileState {
     pub(super) fn of(path: &Path) -> Option<Self> {
-        // What others write to a device changes nothing that is ours.
-        let metadata =
-            std::fs::metadata(path).ok().filter(|metadata| !metadata.file_type().is_char_device())?;
-        Some(Self {
+        std::fs::metadata(path).ok().as_ref().and_then(Self::from_metadata)
+    }
+
+    /// `None` for a device: what others write to it changes nothing that is ours.
+    fn from_metadata(metadata: &Metadata) -> Option<Self> {
+        let is_device = metadata.file_type().is_char_device();
+        (!is_device).then(|| Self {
             inode: metadata.ino(),
             modified: (metadata.mtime(), metadata.mtime_nsec()),
             size: metadata.size(),
@@ -338,17 +342,27 @@ impl OutputFile {
     /// notebook that is running), theirs is left alone and ours goes beside it.
     pub(super) async fn save(&mut self, notebook: &Notebook) -> Result<()> {
         let bytes = notebook.to_bytes();
-        if let Some(written) = self.written
-            && FileState::of(&self.path).is_some_and(|now| now != written)
-        {
-            self.step_aside();
-        }
-        let (path, shown) = (self.path.clone(), self.relative.clone());
-        self.written = blocking(move || {
-            files::write(&path, &shown, &bytes, false)?;
-            Ok(FileState::of(&path))
+        let (path, shown, written) = (self.path.clone(), self.relative.clone(), self.written);
+        let saved = blocking(move || {
+            let saved = match written {
+                Some(known) => {
+                    let is_ours = |file: &Path| FileState::of(file) == Some(known);
+                    files::replace(&path, &shown, &bytes, is_ours)?
+                }
+                None => Some(files::write(&path, &shown, &bytes, false)?),
+            };
+            Ok(saved.ok_or(bytes))
         })
         .await?;
+        let saved = match saved {
+            Ok(saved) => saved,
+            Err(bytes) => {
+                self.step_aside();
+                let (path, shown) = (self.path.clone(), self.relative.clone());
+                blocking(move || files::write(&path, &shown, &bytes, false)).await?
+            }
+        };
+        self.written = FileState::from_metadata(&saved);
         Ok(())
     }
 

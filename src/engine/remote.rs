@@ -187,7 +187,7 @@ fn keep(name: &str, bytes: &[u8]) -> Result<PathBuf> {
             let name = format!("{}.not-uploaded{number}.ipynb", stem.trim_start_matches('.'));
             let path = if folder.as_os_str() == "." { PathBuf::from(&name) } else { folder.join(&name) };
             match files::write(&path, &path.display().to_string(), bytes, true) {
-                Ok(()) => return Ok(path),
+                Ok(_) => return Ok(path),
                 Err(error) if error.kind() == ErrorKind::Conflict => {}
                 Err(error) => {
                     failed = error;

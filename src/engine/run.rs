@@ -21,10 +21,9 @@ use crate::config::TemplateStoreConfig;
 use crate::db::{Finish, Lease};
 use crate::error::{Error, ErrorKind, Result};
 use crate::execution::{CellError, CellPolicy, Execution, ExecutionId, ExecutionStatus};
-use crate::kernel::launch::launch_command;
-use crate::kernel::search_path::SearchPath;
 use crate::kernel::spec::KernelSpec;
-use crate::kernel::{Kernel, KernelStart, Transport, orphans};
+use crate::kernel::warm::KernelPool;
+use crate::kernel::{Kernel, KernelStart, orphans};
 use crate::notebook::inject::{papermill_metadata, prepare_metadata, remove_error_markers};
 use crate::notebook::record::Recorder;
 use crate::notebook::{Notebook, Parameters};
@@ -78,8 +77,6 @@ impl Engine {
             .into_iter()
             .chain(journal_error.map(|error| error.message().to_owned()))
             .for_each(|it| recording.warn(it));
-        recording.save_partial().await;
-
         let asked_to_stop = stop.clone();
         let tracking = self.start_tracking(&execution, &parameters).await;
         let (kernel, ending) =
@@ -222,21 +219,24 @@ impl Engine {
             env.extend(tracking.kernel_environment(execution));
         }
         let limits = execution.request.limits;
-        let starting = start_kernel(spec, &self.config().data_dir, &cwd, &env, &hidden, limits.start_timeout);
+        let starting = start_kernel(self.pool(), spec, &cwd, &env, &hidden, limits.start_timeout);
         let mut stop_early = stop.clone();
-        let kernel = tokio::select! {
-            kernel = starting => kernel,
-            () = sleep_until(limits.timeout.map(|timeout| started + timeout)) => {
-                let error = run_timeout_error(None, limits.timeout.unwrap_or_default());
-                return (None, Ending::Failed(error));
-            }
-            Ok(why) = async { stop_early.wait_for(Option::is_some).await.map(|why| *why) } => {
-                return (None, Ending::Stopped(why.unwrap_or(Stop::Cancelled), 0));
+        let starting = async {
+            tokio::select! {
+                kernel = starting => kernel.map_err(|error| Ending::Failed(error_of(&error))),
+                () = sleep_until(limits.timeout.map(|timeout| started + timeout)) => {
+                    Err(Ending::Failed(run_timeout_error(None, limits.timeout.unwrap_or_default())))
+                }
+                Ok(why) = async { stop_early.wait_for(Option::is_some).await.map(|why| *why) } => {
+                    Err(Ending::Stopped(why.unwrap_or(Stop::Cancelled), 0))
+                }
             }
         };
+        // The notebook as it begins is saved meanwhile: nothing is executed before it is on disk.
+        let ((), kernel) = tokio::join!(recording.save_partial(), starting);
         let mut kernel = match kernel {
             Ok(kernel) => kernel,
-            Err(error) => return (None, Ending::Failed(error_of(&error))),
+            Err(ending) => return (None, ending),
         };
         recording.kernel_info(kernel.info());
         let ending = run_cells(&mut kernel, recording, &limits, &CellPolicy::default(), started, stop).await;
@@ -293,7 +293,7 @@ fn bound_parameters(notebook: &mut Notebook) -> Map<String, Value> {
 }
 
 /// The service's own credentials, which are none of a notebook's business.
-const STORE_SECRETS: [&str; 9] = [
+pub(super) const STORE_SECRETS: [&str; 9] = [
     "AWS_ACCESS_KEY_ID",
     "AWS_SECRET_ACCESS_KEY",
     "AWS_SESSION_TOKEN",
@@ -305,10 +305,10 @@ const STORE_SECRETS: [&str; 9] = [
     "BINDERY_MLFLOW_TRACKING_URI",
 ];
 
-/// Starts a kernel of `spec` in `cwd`.
+/// A kernel of `spec` in `cwd`.
 pub(super) async fn start_kernel(
+    pool: &KernelPool,
     spec: &KernelSpec,
-    data_dir: &std::path::Path,
     cwd: &std::path::Path,
     env: &[(String, String)],
     hidden: &[&'static str],
@@ -317,19 +317,13 @@ pub(super) async fn start_kernel(
     let start = KernelStart {
         name: &spec.name,
         interrupt_mode: spec.interrupt_mode,
-        transport: Transport::Ipc,
+        transport: spec.transport(),
         cwd,
         env,
         start_timeout,
     };
-    let search_path = SearchPath::from_process(data_dir);
-    let starting = Kernel::start(start, |connection_file| {
-        let mut command = launch_command(spec, connection_file, &search_path, &|name| std::env::var_os(name));
-        command.env_remove.extend(hidden);
-        command
-    });
     let begun = Instant::now();
-    let kernel = starting.await;
+    let kernel = pool.start(spec, start, hidden).await;
     metrics::histogram!("bindery_kernel_start_seconds").record(begun.elapsed().as_secs_f64());
     kernel
 }

@@ -41,6 +41,8 @@ impl Engine {
                 tokio::time::sleep(DELIVERY_INTERVAL).await;
             }
         }));
+        let (pool, pool_shutdown) = (self.pool().clone(), shutdown.clone());
+        let keeping_warm = tokio::spawn(async move { pool.run(pool_shutdown).await });
         let (stop, stopped) = watch::channel(false);
         let grace = self.config().shutdown_grace;
         let patience = shutdown.clone();
@@ -68,6 +70,7 @@ impl Engine {
         )
         .await?;
         drop(settling);
+        let _ = keeping_warm.await;
         Ok(())
     }
 

@@ -13,6 +13,7 @@ use tokio::process::{Child, Command};
 use tokio::sync::{oneshot, watch};
 use tokio::task::AbortHandle;
 
+use super::forked;
 use super::launch::LaunchCommand;
 use crate::error::{Error, Result};
 
@@ -70,6 +71,26 @@ impl KernelChild {
         Ok(Self { group, exit, tail, tail_readers })
     }
 
+    /// Takes over a kernel that a zygote has forked: a session of its own that this process has adopted.
+    pub(super) fn adopt(
+        pid: Pid,
+        out: impl AsyncRead + Unpin + Send + 'static,
+        err: impl AsyncRead + Unpin + Send + 'static,
+    ) -> Result<Self> {
+        let exit = forked::watch_exit(pid).map_err(|error| {
+            // Nobody would hear of its end.
+            let _ = kill_process_group(pid, Signal::KILL);
+            Error::kernel("a forked kernel cannot be watched").with_source(error)
+        })?;
+        let tail = Arc::new(Mutex::new(VecDeque::new()));
+        let tail_readers = [keep_tail(Some(out), &tail), keep_tail(Some(err), &tail)];
+        Ok(Self { group: pid, exit, tail, tail_readers: tail_readers.into_iter().flatten().collect() })
+    }
+
+    pub(super) fn pid(&self) -> i32 {
+        self.group.as_raw_nonzero().get()
+    }
+
     /// A receiver that turns to the exit status when the process has ended.
     pub(super) fn exit(&self) -> watch::Receiver<Option<ExitStatus>> {
         self.exit.clone()
@@ -107,6 +128,12 @@ impl Drop for KernelChild {
     }
 }
 
+/// The last line that a process wrote, for the text of an error.
+pub(super) fn tail_text(tail: &Mutex<VecDeque<String>>) -> String {
+    let tail = tail.lock().unwrap_or_else(PoisonError::into_inner);
+    tail.back().cloned().unwrap_or_else(|| "it said nothing".into())
+}
+
 /// How a process ended, in words.
 pub(super) fn describe_exit(status: ExitStatus) -> String {
     match (status.code(), status.signal()) {
@@ -122,7 +149,7 @@ pub(super) fn describe_exit(status: ExitStatus) -> String {
 }
 
 /// Puts the child into a session of its own and has the system kill it when Bindery dies, however it dies.
-fn die_with_parent(command: &mut Command) {
+pub(super) fn die_with_parent(command: &mut Command) {
     let parent = rustix::process::getpid();
     let before_exec = move || {
         rustix::process::setsid()?;
@@ -148,7 +175,7 @@ fn die_with_parent(command: &mut Command) {
 
 /// Spawns from one thread that lives as long as the process: the death signal is sent when the *thread* that
 /// spawned ends, and the runtime's own threads may come and go.
-async fn spawn_from_lasting_thread(mut command: Command) -> std::io::Result<Child> {
+pub(super) async fn spawn_from_lasting_thread(mut command: Command) -> std::io::Result<Child> {
     type Job = Box<dyn FnOnce() + Send>;
     static SPAWNER: OnceLock<mpsc::Sender<Job>> = OnceLock::new();
     let spawner = SPAWNER.get_or_init(|| {
@@ -170,7 +197,7 @@ async fn spawn_from_lasting_thread(mut command: Command) -> std::io::Result<Chil
     spawned.await.map_err(|_| gone(()))?
 }
 
-fn keep_tail(
+pub(super) fn keep_tail(
     stream: Option<impl AsyncRead + Unpin + Send + 'static>,
     tail: &Arc<Mutex<VecDeque<String>>>,
 ) -> Option<AbortHandle> {

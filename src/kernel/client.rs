@@ -7,7 +7,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use jupyter_zmq_client::connection::{
-    ClientControlConnection, DealerRecvConnection, DealerSendConnection, RawMessage,
+    ClientControlConnection, ConnectionInfo, DealerRecvConnection, DealerSendConnection, RawMessage,
 };
 use jupyter_zmq_client::{
     CommId, CommMsg, ExecuteRequest, InterruptRequest, JupyterMessage, KernelInfoRequest, ShutdownRequest,
@@ -20,16 +20,19 @@ use tokio::time::Instant;
 use zeromq::{SocketRecv, ZmqError};
 
 use super::child::{KernelChild, describe_exit};
-use super::connection::{Transport, connect, connection_info, runtime_folder, write_connection_file};
+use super::connection::{connect, connection_info, runtime_folder, write_connection_file};
 use super::launch::LaunchCommand;
 use super::message::Message;
-use super::spec::InterruptMode;
+use super::spec::{InterruptMode, Transport};
+use super::start_fault::{died_at_start, lost_a_port, never_answered};
 use crate::error::{Error, Result};
 
 /// How long a killed process group may take to be gone.
 const KILL_GRACE: Duration = Duration::from_secs(5);
+/// How often a kernel is started when somebody else takes its ports.
+const PORT_TRIES: usize = 3;
 /// How long messages that are still on their way are waited for after a kernel's death.
-const LAST_WORDS: Duration = Duration::from_millis(100);
+pub(super) const LAST_WORDS: Duration = Duration::from_millis(100);
 
 /// What a kernel is started with.
 #[derive(Debug)]
@@ -102,7 +105,29 @@ impl Kernel {
     ///
     /// # Errors
     /// `Kernel` when it cannot be started, dies (with its last words), or does not answer in time.
-    pub async fn start(start: KernelStart<'_>, command: impl FnOnce(&Path) -> LaunchCommand) -> Result<Self> {
+    pub async fn start(
+        start: KernelStart<'_>,
+        mut command: impl FnMut(&Path) -> LaunchCommand,
+    ) -> Result<Self> {
+        let mut tries = match start.transport {
+            Transport::Ipc => 1,
+            Transport::Tcp => PORT_TRIES,
+        };
+        loop {
+            tries -= 1;
+            match Self::start_once(&start, &mut command).await {
+                Err(error) if tries > 0 && lost_a_port(&error) => {
+                    tracing::debug!(%error, "somebody else took a port of the kernel: others are tried");
+                }
+                started => return started,
+            }
+        }
+    }
+
+    async fn start_once(
+        start: &KernelStart<'_>,
+        command: &mut impl FnMut(&Path) -> LaunchCommand,
+    ) -> Result<Self> {
         let deadline = Instant::now() + start.start_timeout;
         let folder = runtime_folder()?;
         let (info, listeners) = connection_info(start.name, start.transport, folder.path()).await?;
@@ -110,10 +135,20 @@ impl Kernel {
         let child = KernelChild::spawn(&command(&connection_file), start.cwd, start.env).await?;
         // Held until now so that nobody else takes the ports; the kernel binds them next.
         drop(listeners);
+        Self::attach(child, folder, &info, start, deadline).await
+    }
 
+    /// Connects to a kernel that has been started, and waits until it answers.
+    pub(super) async fn attach(
+        child: KernelChild,
+        folder: TempDir,
+        info: &ConnectionInfo,
+        start: &KernelStart<'_>,
+        deadline: Instant,
+    ) -> Result<Self> {
         let mut exit = child.exit();
         let connected = tokio::select! {
-            connected = tokio::time::timeout_at(deadline, connect(&info, folder.path())) => {
+            connected = tokio::time::timeout_at(deadline, connect(info, folder.path())) => {
                 connected.map(|connected| connected.map_err(Some))
             }
             _ = async { exit.wait_for(Option::is_some).await.map(drop) } => Ok(Err(None)),
@@ -122,7 +157,7 @@ impl Kernel {
             Ok(Ok(connections)) => connections,
             Ok(Err(Some(error))) => return Err(error),
             Ok(Err(None)) => return Err(died_at_start(start.name, &child).await),
-            Err(_) => return Err(never_answered(&start, &child)),
+            Err(_) => return Err(never_answered(start, &child)),
         };
 
         let (sender, incoming) = mpsc::unbounded_channel();
@@ -145,9 +180,18 @@ impl Kernel {
         match tokio::time::timeout_at(deadline, kernel.greet()).await {
             Ok(Ok(info)) => kernel.info = info,
             Ok(Err(())) => return Err(died_at_start(start.name, &kernel.child).await),
-            Err(_) => return Err(never_answered(&start, &kernel.child)),
+            Err(_) => return Err(never_answered(start, &kernel.child)),
         }
         Ok(kernel)
+    }
+
+    /// Whether its process has not ended.
+    pub(super) fn lives(&self) -> bool {
+        self.child.exit().borrow().is_none()
+    }
+
+    pub(super) fn pid(&self) -> i32 {
+        self.child.pid()
     }
 
     /// The content of the kernel's `kernel_info_reply`.
@@ -162,6 +206,39 @@ impl Kernel {
     pub async fn execute(&mut self, code: &str, stop_on_error: bool) -> Result<String> {
         let request = ExecuteRequest { code: code.into(), stop_on_error, ..ExecuteRequest::default() };
         self.send(request.into()).await
+    }
+
+    /// Executes code that is no cell, and waits until all is done; gives the `execution_count` of the answer.
+    ///
+    /// # Errors
+    /// `Kernel` when it raises an exception, the kernel dies, or it takes longer than `patience`.
+    pub(super) async fn execute_silently(&mut self, code: &str, patience: Duration) -> Result<Option<u64>> {
+        let request = ExecuteRequest {
+            code: code.into(),
+            silent: true,
+            store_history: false,
+            ..ExecuteRequest::default()
+        };
+        let request = self.send(request.into()).await?;
+        let (mut reply, mut idle) = (None, false);
+        let deadline = Instant::now() + patience;
+        while reply.is_none() || !idle {
+            let incoming = tokio::time::timeout_at(deadline, self.next()).await;
+            match incoming.map_err(|_| Error::kernel("the kernel takes too long"))? {
+                Incoming::Shell(message) if message.parent_id.as_deref() == Some(&request) => {
+                    if message.text("status") != "ok" {
+                        return Err(Error::kernel(format!("the kernel answered {}", message.text("evalue"))));
+                    }
+                    reply = Some(message.content.get("execution_count").and_then(Value::as_u64));
+                }
+                Incoming::Iopub(message) if message.parent_id.as_deref() == Some(&request) => {
+                    idle |= message.text("execution_state") == "idle";
+                }
+                Incoming::Died(how) => return Err(Error::kernel(format!("the kernel died: {how}"))),
+                _ => {}
+            }
+        }
+        Ok(reply.flatten())
     }
 
     /// The next thing that the kernel sent. After [`Incoming::Died`] it repeats that for ever. Cancel safe.
@@ -307,32 +384,4 @@ async fn read<S: SocketRecv>(
             return;
         }
     }
-}
-
-fn with_last_words(message: String, child: &KernelChild) -> Error {
-    let tail = child.tail();
-    let message = match tail.last() {
-        Some(last) => format!("{message}; its last words: {last}"),
-        None => message,
-    };
-    let error = Error::kernel(message);
-    if tail.len() > 1 { error.with_source(std::io::Error::other(tail.join("\n"))) } else { error }
-}
-
-async fn died_at_start(name: &str, child: &KernelChild) -> Error {
-    // Its output may come a moment after its exit.
-    tokio::time::sleep(LAST_WORDS).await;
-    let status = child.exit().borrow().map_or_else(|| "an unknown end".into(), describe_exit);
-    with_last_words(format!("kernel `{name}` died while it started ({status})"), child)
-}
-
-fn never_answered(start: &KernelStart<'_>, child: &KernelChild) -> Error {
-    let seconds = start.start_timeout.as_secs_f64();
-    with_last_words(
-        format!(
-            "kernel `{}` did not answer within {seconds} s of its start: raise the start timeout if it needs longer",
-            start.name
-        ),
-        child,
-    )
 }

@@ -10,19 +10,11 @@ use jupyter_zmq_client::connection::{
 };
 use tempfile::TempDir;
 
+use super::spec::Transport;
 use crate::error::{Error, Result};
 
-/// How often a socket file is looked for while a kernel starts.
+/// How often a socket is looked for while a kernel starts.
 const SOCKET_POLL: Duration = Duration::from_millis(2);
-
-/// How to reach a kernel.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Transport {
-    /// Sockets in a private folder: nobody else on the machine can connect.
-    Ipc,
-    /// Ports on 127.0.0.1, for kernels that know nothing else.
-    Tcp,
-}
 
 /// A private folder for the connection file and sockets.
 pub(super) fn runtime_folder() -> Result<TempDir> {
@@ -96,12 +88,16 @@ type Connections =
     (DealerSendConnection, DealerRecvConnection, ClientControlConnection, ClientIoPubConnection);
 
 pub(super) async fn connect(info: &ConnectionInfo, folder: &Path) -> Result<Connections> {
-    if info.transport == jupyter_protocol::connection_info::Transport::IPC {
-        for port in [info.shell_port, info.iopub_port, info.control_port] {
-            let socket = folder.join(format!("k-{port}"));
-            while !tokio::fs::try_exists(&socket).await.unwrap_or(false) {
-                tokio::time::sleep(SOCKET_POLL).await;
-            }
+    let is_ipc = info.transport == jupyter_protocol::connection_info::Transport::IPC;
+    for port in [info.shell_port, info.iopub_port, info.control_port] {
+        let socket = folder.join(format!("k-{port}"));
+        let listens = async || match is_ipc {
+            true => tokio::fs::try_exists(&socket).await.unwrap_or(false),
+            // The kernel takes it for a peer that thought better of it.
+            false => tokio::net::TcpStream::connect((info.ip.as_str(), port)).await.is_ok(),
+        };
+        while !listens().await {
+            tokio::time::sleep(SOCKET_POLL).await;
         }
     }
     let session = uuid::Uuid::new_v4().to_string();

@@ -117,8 +117,8 @@ fn a_missing_kernel_says_what_there_is_where_it_looked_and_how_to_install_it() {
     assert!(!error.message().contains(Path::new(machine.root.path()).to_str().unwrap()), "{error}");
     assert!(error.cause().unwrap().contains(&folder.display().to_string()));
 
-    let error = Error::from(find(&machine.search_path, "ir").unwrap_err());
-    assert!(error.message().contains("ipykernel install --user --name ir"), "{error}");
+    let error = Error::from(find(&machine.search_path, "nobodys").unwrap_err());
+    assert!(error.message().contains("ipykernel install --user --name nobodys"), "{error}");
     let error = Error::from(find(&machine.search_path, "no such").unwrap_err());
     assert!(error.message().contains("a kernel's name has only"), "{error}");
 }

@@ -7,6 +7,8 @@ use std::path::{Path, PathBuf};
 use super::search_path::{PYTHON_PREFIX, SearchPath, Variables};
 use super::spec::KernelSpec;
 
+const HISTORY_FILE: &str = "--HistoryManager.hist_file=";
+
 /// A command ready to be run; no shell is involved.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct LaunchCommand {
@@ -48,11 +50,17 @@ pub fn launch_command(
         }
         false => program,
     };
+    let mut args: Vec<OsString> = words.collect();
+    // A job's cells are nobody's history, and jobs that run at the same time would wait for its file (nbclient).
+    let is_ipykernel = args.iter().any(|word| word == "ipykernel_launcher");
+    if is_ipykernel && !args.iter().any(|word| word.as_encoded_bytes().starts_with(HISTORY_FILE.as_bytes())) {
+        args.push(format!("{HISTORY_FILE}:memory:").into());
+    }
     let env = spec.env.iter().map(|(key, value)| (key.clone(), fill_variables(value, variables))).collect();
     // Set for the parent's interpreter, it would mislead the kernel's (jupyter_client drops it for Python kernels).
     let env_remove =
         if spec.is_python() { vec![PYTHON_PREFIX, "PYTHONEXECUTABLE"] } else { vec![PYTHON_PREFIX] };
-    LaunchCommand { program, args: words.collect(), env, env_remove }
+    LaunchCommand { program, args, env, env_remove }
 }
 
 /// `PREFIX` when the folder is `PREFIX/share/jupyter/kernels/NAME`.

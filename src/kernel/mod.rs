@@ -7,6 +7,7 @@ mod connection;
 pub mod discovery;
 pub mod environment;
 mod files;
+mod forked;
 mod installer;
 pub mod launch;
 pub mod listing;
@@ -17,6 +18,8 @@ mod python;
 pub mod search_path;
 pub mod shipped;
 pub mod spec;
+mod start_fault;
+pub mod warm;
 
 pub use client::{Incoming, Kernel, KernelStart};
-pub use connection::Transport;
+pub use spec::Transport;

@@ -5,8 +5,12 @@
 //! session or losing its parent; a process that was started with an environment of its own is not found.
 
 use std::collections::HashSet;
+use std::time::Duration;
 
 use rustix::process::{Pid, Signal, kill_process};
+
+/// How often a process without variables is looked at.
+const EXEC_LOOKS: usize = 20;
 
 /// Kills every process of ours whose environment at its start held all of `variables`. Says how many.
 pub fn kill(variables: &[(&str, &str)]) -> usize {
@@ -36,14 +40,27 @@ fn find(variables: &[(&str, &str)]) -> Vec<Pid> {
         .filter_map(|entry| entry.file_name().to_str()?.parse::<u32>().ok())
         .filter(|pid| *pid != own)
         .filter(|pid| {
-            // Other users' processes cannot be read, and are not ours.
-            let environment = std::fs::read(format!("/proc/{pid}/environ")).unwrap_or_default();
+            let environment = environment(*pid);
             let has =
                 |wanted: &Vec<u8>| environment.split(|byte| *byte == 0).any(|variable| variable == wanted);
             !wanted.is_empty() && wanted.iter().all(has)
         })
         .filter_map(|pid| Pid::from_raw(pid.cast_signed()))
         .collect()
+}
+
+/// The variables that a process was started with; none of another user's process, which cannot be ours.
+fn environment(pid: u32) -> Vec<u8> {
+    let mut environment = Vec::new();
+    for _ in 0..EXEC_LOOKS {
+        environment = std::fs::read(format!("/proc/{pid}/environ")).unwrap_or_default();
+        // Empty for a moment while a program takes the place of another; a thread of the system's has no program.
+        if !environment.is_empty() || std::fs::read_link(format!("/proc/{pid}/exe")).is_err() {
+            break;
+        }
+        std::thread::sleep(Duration::from_millis(1));
+    }
+    environment
 }
 
 #[cfg(all(test, target_os = "linux"))]

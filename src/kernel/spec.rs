@@ -8,6 +8,18 @@ use std::path::{Path, PathBuf};
 
 use serde_json::{Map, Value};
 
+/// Python modules that are kernels made of ipykernel.
+const IPC_MODULES: [&str; 4] = ["ipykernel_launcher", "ipykernel", "bash_kernel", "sos_notebook.kernel"];
+
+/// How to reach a kernel.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Transport {
+    /// Sockets in a private folder: nobody else on the machine can connect.
+    Ipc,
+    /// Ports on 127.0.0.1, for kernels that know nothing else.
+    Tcp,
+}
+
 /// How a kernel wants to be interrupted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
 pub enum InterruptMode {
@@ -91,6 +103,25 @@ impl KernelSpec {
         })
     }
 
+    /// How the kernel is reached: as `metadata.bindery.transport` says (`ipc` or `tcp`), else by IPC where it is known to
+    /// speak that (ipykernel and what is made of it), else by TCP, which all do.
+    ///
+    /// IPC is for this user alone. To a TCP port of 127.0.0.1 everybody on the machine can connect: what keeps them out
+    /// is the key in the connection file, with which every message is signed.
+    pub fn transport(&self) -> Transport {
+        let named = self.metadata.get("bindery").and_then(|it| it.get("transport")).and_then(Value::as_str);
+        let speaks_ipc = || {
+            let modules = self.argv.windows(2).filter(|pair| pair[0] == "-m");
+            modules.into_iter().any(|pair| IPC_MODULES.contains(&pair[1].as_str()))
+        };
+        match named {
+            Some("ipc") => Transport::Ipc,
+            Some("tcp") => Transport::Tcp,
+            _ if speaks_ipc() => Transport::Ipc,
+            _ => Transport::Tcp,
+        }
+    }
+
     /// Whether the language is Python, in any spelling (`python`, `Python 3`, …).
     pub fn is_python(&self) -> bool {
         self.language.to_lowercase().starts_with("python")
@@ -168,6 +199,18 @@ mod tests {
         assert_eq!(spec.interrupt_mode, InterruptMode::Message);
         assert_eq!(spec.metadata["debugger"], true);
         assert!(spec.is_python());
+    }
+
+    #[test]
+    fn kernels_are_reached_in_the_way_that_they_know() {
+        let transport = |json: &str| parse(json).unwrap().transport();
+        assert_eq!(
+            transport(r#"{"argv": ["python", "-m", "ipykernel_launcher", "-f", "x"]}"#),
+            Transport::Ipc
+        );
+        assert_eq!(transport(r#"{"argv": ["evcxr_jupyter", "--control_file", "x"]}"#), Transport::Tcp);
+        let named = r#"{"argv": ["k"], "metadata": {"bindery": {"transport": "ipc"}}}"#;
+        assert_eq!(transport(named), Transport::Ipc);
     }
 
     #[test]

@@ -2,6 +2,7 @@
 
 mod cargo;
 mod emulators;
+mod languages;
 mod python;
 mod steps;
 mod test;

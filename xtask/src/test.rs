@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 
 use crate::cargo::{cargo, command, has, target_directory};
 use crate::emulators;
+use crate::languages;
 use crate::python::{self, find_python};
 use crate::steps::{Failed, Steps};
 
@@ -49,6 +50,7 @@ fn run_steps(steps: &mut Steps, options: &Options, data_dir: &Path) -> Result<()
     install.args(["kernels", "install"]).args(KERNELS).arg("--data-dir").arg(data_dir);
     steps.run("kernels", &mut install)?;
     emulators::install(steps, data_dir, is_binding())?;
+    languages::install(steps, data_dir, is_binding())?;
     if !options.only_tests {
         let why = "it is not installed: rustup component add clippy";
         component(steps, "clippy", &["clippy", "--workspace", "--all-targets", "--", "-D", "warnings"], why)?;

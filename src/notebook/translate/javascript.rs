@@ -1,4 +1,4 @@
-//! JavaScript and TypeScript: the literals are the same, the declarations differ.
+//! JavaScript and TypeScript: the literals are the same; TypeScript declares its names.
 
 use super::writing::{
     Written, float_literal, integer_digits, is_safe_integer, push, push_joined, push_python_code, push_quoted,
@@ -6,8 +6,8 @@ use super::writing::{
 use super::{Language, names};
 use crate::notebook::value::ParameterValue;
 
-/// Declares with `var`: in the kernels that run each cell as a script of its own, a second `let` of the same
-/// name is an error, and a cell can then not be run twice.
+/// Assigns without declaring: IJavascript runs each cell as a script of its own, where any declaration of a name that
+/// another cell has declared with `let` is an error.
 pub(super) struct JavaScript;
 
 /// Declares with `let`, which Deno and tslab take any number of times.
@@ -44,7 +44,7 @@ impl Language for JavaScript {
     }
 
     fn push_assignment(&self, out: &mut String, name: &str, value: &ParameterValue) -> Written {
-        push_declaration(out, "var", name, value)
+        push_binding(out, "", name, value)
     }
 }
 
@@ -66,12 +66,12 @@ impl Language for TypeScript {
     }
 
     fn push_assignment(&self, out: &mut String, name: &str, value: &ParameterValue) -> Written {
-        push_declaration(out, "let", name, value)
+        push_binding(out, "let ", name, value)
     }
 }
 
-fn push_declaration(out: &mut String, keyword: &str, name: &str, value: &ParameterValue) -> Written {
-    push(out, format_args!("{keyword} {name} = "));
+fn push_binding(out: &mut String, keyword: &str, name: &str, value: &ParameterValue) -> Written {
+    push(out, format_args!("{keyword}{name} = "));
     push_literal(out, value)?;
     out.push_str(";\n");
     Ok(())

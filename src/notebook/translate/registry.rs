@@ -33,7 +33,7 @@ const FURTHER: &[(&str, Translator)] = &[
     ("rust", Translator::Rust),
     ("evcxr", Translator::Rust),
     ("javascript", Translator::JavaScript),
-    ("jslab", Translator::JavaScript),
+    ("jslab", Translator::TypeScript),
     ("xjavascript", Translator::JavaScript),
     ("typescript", Translator::TypeScript),
     ("deno", Translator::TypeScript),

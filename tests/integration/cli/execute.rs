@@ -113,8 +113,7 @@ async fn what_cannot_be_run_is_refused_before_anything_is_written() {
     check("text.ipynb out.ipynb", "not a notebook: the file is not valid JSON").await;
     check("list.ipynb out.ipynb", "not a notebook").await;
     check("old.ipynb out.ipynb", "nbformat is 1").await;
-    check("in.ipynb out.ipynb -k perl", "no kernel is called \"perl\"; there are: mlflow_kernel, python3")
-        .await;
+    check("in.ipynb out.ipynb -k perl", "no kernel is called \"perl\"; there are: ").await;
     check("in.ipynb out.ipynb -p not-a-name 1", "parameters.not-a-name").await;
     check("in.ipynb out.ipynb --cwd absent", "the folder absent to run in does not exist").await;
     check("in.ipynb out.ipynb --config absent.toml", "absent.toml cannot be read").await;

@@ -47,7 +47,11 @@ async fn an_open_address_and_a_lack_of_kernels_are_warned_of() {
     std::fs::remove_file(place.path("data/kernels")).unwrap();
     let mut served = Served::start(&place, &["--listen", "0.0.0.0:0"]).await;
     served.says("Bindery has no authentication yet").await;
-    served.says("no kernel is installed").await;
+    // Kernels of the system's are for everybody.
+    let systems = ["/usr/share/jupyter/kernels", "/usr/local/share/jupyter/kernels"];
+    if !systems.iter().any(|folder| std::path::Path::new(folder).exists()) {
+        served.says("no kernel is installed").await;
+    }
     served.signal(Signal::TERM);
     assert_eq!(served.ended().await.0, Some(0));
 }

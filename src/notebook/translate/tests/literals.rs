@@ -32,11 +32,11 @@ fn literals_of_rust() {
 fn literals_of_javascript_and_typescript() {
     check(Translator::TypeScript, json!([1, "a", null]), r#"let x = [1, "a", null];"#);
     let check = |value, expected: &str| check(Translator::JavaScript, value, expected);
-    check(json!("`${1}` </script>\u{2028}é🙂\0"), r#"var x = "`${1}` </script>\u2028\xe9\u{1f642}\x00";"#);
-    check(json!((1_i64 << 53) - 1), "var x = 9007199254740991;");
-    check(json!(1_i64 << 53), "var x = 9007199254740992n;");
-    check(json!({"__proto__": {"a": true}}), r#"var x = {["__proto__"]: {"a": true}};"#);
-    self::check(Translator::JavaScript, f64::NEG_INFINITY, "var x = -Infinity;");
+    check(json!("`${1}` </script>\u{2028}é🙂\0"), r#"x = "`${1}` </script>\u2028\xe9\u{1f642}\x00";"#);
+    check(json!((1_i64 << 53) - 1), "x = 9007199254740991;");
+    check(json!(1_i64 << 53), "x = 9007199254740992n;");
+    check(json!({"__proto__": {"a": true}}), r#"x = {["__proto__"]: {"a": true}};"#);
+    self::check(Translator::JavaScript, f64::NEG_INFINITY, "x = -Infinity;");
 }
 
 #[test]

@@ -45,6 +45,7 @@ fn further_kernels_and_languages_are_found_whatever_their_case() {
     check("deno", Translator::TypeScript);
     check("typescript", Translator::TypeScript);
     check("tslab", Translator::TypeScript);
+    check("jslab", Translator::TypeScript);
     check("gonb", Translator::Go);
     check("gophernotes", Translator::Go);
     check("xsql", Translator::Sql);
