@@ -10,10 +10,11 @@ use serde_json::Value;
 use tokio::sync::watch;
 use tokio::time::Instant;
 
-use super::messages::{raised, record, timing};
+use super::messages::{raised, record, strings, timing};
 use super::recording::Recording;
 use crate::execution::{CellError, CellPolicy, Limits};
 use crate::kernel::{Incoming, Kernel};
+use crate::notebook::Cell;
 use crate::notebook::record::Event;
 
 /// How long an interrupted cell may take to stop before its kernel is killed.
@@ -82,9 +83,9 @@ pub(super) async fn run_cells(
             Ok(None) => None,
             Ok(Some(error)) if !stops_on_error || policy.allows(&error.ename) => None,
             // A polite exit ends the notebook, and well: papermill's rule.
-            Ok(Some(error)) if error.ename == "SystemExit" && matches!(error.evalue.as_str(), "" | "0") => {
+            Ok(Some(error)) if is_polite_exit(&error.ename, &error.evalue) => {
                 recording.cell_finished(cell, false).await;
-                return Ending::Complete;
+                return shown_error(recording, policy).map_or(Ending::Complete, Ending::Failed);
             }
             Ok(Some(error)) => {
                 Some(Ending::Failed(with_shown_name(error, recording.cells()[cell].outputs())))
@@ -98,7 +99,34 @@ pub(super) async fn run_cells(
             return ending;
         }
     }
-    Ending::Complete
+    shown_error(recording, policy).map_or(Ending::Complete, Ending::Failed)
+}
+
+fn is_polite_exit(ename: &str, evalue: &str) -> bool {
+    ename == "SystemExit" && matches!(evalue, "" | "0")
+}
+
+/// The error that a cell shows although it ended well: `%run` of a script that fails, `showtraceback()`. It stops
+/// nothing, and fails the run at its end, as it does under papermill (`raise_for_execution_errors`); nbclient lets
+/// it pass. Where several cells show one, the last counts.
+fn shown_error(recording: &Recording, policy: &CellPolicy) -> Option<CellError> {
+    let text = |output: &Value, field: &str| {
+        output.get(field).and_then(Value::as_str).unwrap_or_default().to_owned()
+    };
+    let error_in = |(index, cell): (usize, &Cell)| {
+        if cell.has_tag("raises-exception") && !policy.force_raise_errors {
+            return None;
+        }
+        let errors = cell.outputs().iter().filter(|output| text(output, "output_type") == "error");
+        let mut errors = errors.map(|output| CellError {
+            cell_index: Some(index),
+            ename: text(output, "ename"),
+            evalue: text(output, "evalue"),
+            traceback: strings(output.get("traceback")),
+        });
+        errors.find(|error| !policy.allows(&error.ename) && !is_polite_exit(&error.ename, &error.evalue))
+    };
+    recording.cells().iter().enumerate().rev().find_map(error_in)
 }
 
 /// Some kernels (evcxr) leave out of their answer what they have shown: then the first error that was shown has it.

@@ -30,7 +30,7 @@ pub(super) fn raised(cell: usize, reply: &Message) -> Option<CellError> {
     }
 }
 
-fn strings(value: Option<&Value>) -> Vec<String> {
+pub(super) fn strings(value: Option<&Value>) -> Vec<String> {
     value
         .and_then(Value::as_array)
         .into_iter()

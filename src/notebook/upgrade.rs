@@ -4,6 +4,8 @@
 //! Different from nbformat: cell ids are derived and not random, so that a notebook is upgraded to the same one
 //! every time; and absent metadata and outputs are taken for empty ones.
 
+use std::collections::HashSet;
+
 use sha2::{Digest as _, Sha256};
 
 use serde_json::{Map, Value, json};
@@ -27,12 +29,18 @@ impl std::fmt::Display for Format {
     }
 }
 
+/// Metadata of a notebook that nbformat does not keep.
+const TRANSIENT: [&str; 3] = ["signature", "orig_nbformat", "orig_nbformat_minor"];
+
 impl Notebook {
     /// Makes a notebook of nbformat 4.0 to 4.4 one of 4.5, as papermill does with every notebook that it loads:
-    /// its cells get ids. A later one is left alone.
+    /// its cells get ids. In a later one, cells without an id and with the id of an earlier cell get one. What
+    /// nbformat never writes into a file goes, too.
     pub fn upgrade_minor(&mut self) {
+        self.strip_transient();
         let minor = self.minor();
         if minor >= NEWEST_MINOR {
+            self.repair_ids();
             return;
         }
         for (index, cell) in self.cells.iter_mut().enumerate() {
@@ -41,6 +49,30 @@ impl Notebook {
         }
         self.fields.insert("nbformat_minor".into(), NEWEST_MINOR.into());
         self.upgraded_from.get_or_insert(Format { major: 4, minor });
+    }
+
+    /// What belongs to an open notebook and not to a file (`v4/rwbase.py`, `strip_transient`).
+    fn strip_transient(&mut self) {
+        for name in TRANSIENT {
+            self.metadata_mut().shift_remove(name);
+        }
+        for cell in &mut self.cells {
+            if let Some(Value::Object(metadata)) = cell.0.get_mut("metadata") {
+                metadata.shift_remove("trusted");
+            }
+        }
+    }
+
+    /// nbformat does this to whatever it reads (`validator.py`, `_normalize`).
+    fn repair_ids(&mut self) {
+        let mut seen = HashSet::new();
+        for (index, cell) in self.cells.iter_mut().enumerate() {
+            let id = cell.get("id").cloned();
+            if id.is_none_or(|id| !seen.insert(id)) {
+                let id = derived_id(index, &cell.source());
+                insert_sorted(&mut cell.0, "id", id.into());
+            }
+        }
     }
 
     /// The format that the notebook was read in, when that was an older one than it has now.
@@ -78,7 +110,8 @@ pub(super) fn from_v3(mut fields: Map<String, Value>) -> Result<Map<String, Valu
         }
     }
     let metadata = object_entry(&mut fields, "metadata");
-    for transient in ["name", "signature", "orig_nbformat", "orig_nbformat_minor"] {
+    metadata.shift_remove("name");
+    for transient in TRANSIENT {
         metadata.shift_remove(transient);
     }
     for transient in ["orig_nbformat", "orig_nbformat_minor"] {

@@ -64,6 +64,12 @@ impl Widgets {
             if target_name.as_deref() == Some("jupyter.widget") && is_output_model(state) {
                 let outputs = state.get("outputs").and_then(Value::as_array).cloned().unwrap_or_default();
                 self.output_areas.insert(comm_id.clone(), OutputArea { outputs, ..OutputArea::default() });
+            } else if data.get("method").and_then(Value::as_str) == Some("update")
+                && let Some(area) = self.output_areas.get_mut(&comm_id)
+                && let Some(outputs) = state.get("outputs").and_then(Value::as_array)
+            {
+                // `append_stdout`, or outputs that were assigned. An echo of what we sent is none of these.
+                area.outputs = outputs.clone();
             }
             self.models.entry(comm_id.clone()).or_default().extend(state.clone());
             let paths = data.get("buffer_paths").and_then(Value::as_array).into_iter().flatten();
@@ -121,14 +127,18 @@ impl Widgets {
         std::mem::take(&mut self.unsent)
             .into_iter()
             .filter_map(|comm_id| {
-                let outputs = Value::Array(areas.get(&comm_id)?.outputs.clone());
-                Some((comm_id, outputs))
+                let outputs = areas.get(&comm_id)?.outputs.iter().map(in_nbformats_order).collect();
+                Some((comm_id, Value::Array(outputs)))
             })
             .collect()
     }
 
-    /// What goes into the notebook's metadata; `None` when there were no widgets.
+    /// What goes into the notebook's metadata; `None` when there were no comms with a state. Those that are no
+    /// widgets are left out.
     pub fn into_metadata(mut self) -> Option<Value> {
+        if self.models.is_empty() {
+            return None;
+        }
         for (comm_id, area) in self.output_areas {
             if let Some(state) = self.models.get_mut(&comm_id) {
                 state.insert("outputs".into(), Value::Array(area.outputs));
@@ -149,7 +159,7 @@ impl Widgets {
             models.insert(comm_id, Value::Object(model));
         }
         let state = json!({"state": models, "version_major": 2, "version_minor": 0});
-        (!models.is_empty()).then(|| json!({ WIDGET_STATE_MIME: state }))
+        Some(json!({ WIDGET_STATE_MIME: state }))
     }
 
     fn capturing(&mut self, cell: usize) -> Option<(String, &mut OutputArea)> {
@@ -162,6 +172,25 @@ impl Widgets {
             self.unsent.push(comm_id);
         }
     }
+}
+
+/// The order of fields in which nbformat makes outputs (`nbbase.py`): code that prints what was captured shows it.
+fn in_nbformats_order(output: &Value) -> Value {
+    const ORDER: [&str; 9] = [
+        "output_type",
+        "name",
+        "text",
+        "metadata",
+        "data",
+        "execution_count",
+        "ename",
+        "evalue",
+        "traceback",
+    ];
+    let Value::Object(fields) = output else { return output.clone() };
+    let mut fields = fields.clone();
+    let first: Vec<_> = ORDER.iter().filter_map(|name| fields.shift_remove_entry(*name)).collect();
+    Value::Object(first.into_iter().chain(fields).collect())
 }
 
 fn is_output_model(state: &Map<String, Value>) -> bool {
@@ -230,6 +259,35 @@ mod tests {
         assert_eq!(widgets.capture(3, text("after")), Some(text("after")));
         let metadata = widgets.into_metadata().unwrap();
         assert_eq!(metadata[WIDGET_STATE_MIME]["state"]["out"]["state"]["outputs"], json!([text("ab")]));
+    }
+
+    #[test]
+    fn outputs_that_the_kernel_assigns_are_the_widgets() {
+        let mut widgets = with_output_widget();
+        let update = |method: &str, outputs: Value| CommMessage {
+            data: json!({"method": method, "state": {"outputs": outputs}}).as_object().unwrap().clone(),
+            ..message("out", None, json!({}), None)
+        };
+        widgets.comm(update("update", json!([text("assigned")])));
+        widgets.comm(update("echo_update", json!([])));
+        widgets.comm(message("out", None, json!({"msg_id": "m"}), Some(Capture::Cell(0))));
+        widgets.capture(0, text(" and captured"));
+        assert_eq!(widgets.take_unsent(), [("out".to_owned(), json!([text("assigned and captured")]))]);
+        widgets.comm(update("update", json!([])));
+        let metadata = widgets.into_metadata().unwrap();
+        assert_eq!(metadata[WIDGET_STATE_MIME]["state"]["out"]["state"]["outputs"], json!([]));
+    }
+
+    #[test]
+    fn what_was_captured_is_told_in_the_order_of_nbformats_fields() {
+        let mut widgets = with_output_widget();
+        widgets.comm(message("out", None, json!({"msg_id": "m"}), Some(Capture::Cell(0))));
+        widgets.capture(
+            0,
+            json!({"ename": "E", "evalue": "v", "output_type": "error", "own": 1, "traceback": []}),
+        );
+        let unsent = serde_json::to_string(&widgets.take_unsent()[0].1).unwrap();
+        assert_eq!(unsent, r#"[{"output_type":"error","ename":"E","evalue":"v","traceback":[],"own":1}]"#);
     }
 
     #[test]

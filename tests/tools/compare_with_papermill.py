@@ -1,162 +1,209 @@
 #!/usr/bin/env python3
-"""Runs notebooks under papermill and under Bindery and prints where the results differ, cell by cell.
-
-    compare_with_papermill.py --papermill VENV/bin/papermill --bindery target/release/bindery PATH...
-
-PATH is a notebook or a folder of them. Both run on the kernels of papermill's environment, each in an empty working
-folder. What changes from run to run (addresses, times, durations, temporary paths) is normalised, and consecutive
-texts of one stream count as one output. Exit code 1 when an unexpected difference was found.
-
-Differences that are decisions, and are printed as such: papermill calls the cell at which a kernel died or time ran
-out completed, and marks nothing; it fails a run whose only error is in a cell tagged `raises-exception`; and it calls
-a cell that ends the notebook by `sys.exit(0)` failed although the run succeeds.
-"""
+"""Runs notebooks under papermill, `jupyter execute` and Bindery and prints where the results differ, cell by cell."""
 
 import argparse
+import collections
 import json
 import os
 import pathlib
-import re
-import shutil
-import subprocess
+import queue
 import sys
 import tempfile
+import time
 from concurrent.futures import ThreadPoolExecutor
 
-CELL_TIMEOUT = 60
-RUN_TIMEOUT = 300
+from parity import differences, odd, peers, runs
 
-VOLATILE = [
-    (r"\x1b\[[0-9;]*m", ""),
-    (r"0x[0-9a-f]{4,}", "0xADDRESS"),
-    (r"ipykernel_\d+/\d+", "ipykernel_N"),
-    (r"\d{4}-\d\d-\d\d[ T]\d\d:\d\d:\d\d(\.\d+)?", "TIME"),
-    (r"datetime\.datetime\([\d, ]+\)", "datetime.datetime(…)"),
-    (r"\b\d+(\.\d+)? (ns|µs|μs|us|ms|s|min)\b", "DURATION"),
-    (r"\b[0-9a-f]{32}\b", "HEX"),
-    (r"/tmp/[\w./-]+", "/tmp/PATH"),
-]
+TESTS = pathlib.Path(__file__).parents[1]
+DECISIONS = TESTS / "parity" / "decisions.json"
+MORE = """\
+PATH is a notebook, a file of odd notebooks (*.cells, see parity/odd.py) or a folder of these.
 
+All three run on the kernel of the peers' environment (tests/parity/requirements.lock), which is installed when it is
+not there, each in an empty working folder. What changes from run to run (addresses, ids, times, temporary paths) is
+made the same, and consecutive texts of one stream count as one output. What nbformat or nbconvert do not accept of
+Bindery's results counts as a difference. What papermill made of a notebook is kept and used again.
 
-def stable(text):
-    text = "".join(text) if isinstance(text, list) else text
-    for pattern, replacement in VOLATILE:
-        text = re.sub(pattern, replacement, text)
-    return text
+A difference that is decided is listed in tests/parity/decisions.json by notebook and place. One that is not listed
+fails, and so does a listed one that is gone, unless its place ends in `?`; `*` leaves the notebook out. Exit code 1
+when something failed.
 
+  compare_with_papermill.py --bindery target/debug/bindery tests/notebooks/papermill
+  compare_with_papermill.py --bindery bindery --only widget tests/parity/odd
+  compare_with_papermill.py --bindery bindery ~/notebooks -- --report-mode -p alpha 0.1
+"""
 
-def stable_output(output):
-    kind = output["output_type"]
-    if kind == "stream":
-        return [kind, output["name"], stable(output["text"])]
-    if kind == "error":
-        return [kind, output["ename"], stable(output["evalue"])]
-    data = {
-        mime: stable(value) if isinstance(value, (str, list)) else value
-        for mime, value in output["data"].items()
-        if mime != "application/vnd.jupyter.widget-view+json"
-    }
-    return [kind, data, output["metadata"]]
+NO_KERNEL = ["-k", "python3"]
+
+Case = collections.namedtuple("Case", "name flags text")
 
 
-def stable_cell(cell):
-    outputs = []
-    for output in map(stable_output, cell.get("outputs", [])):
-        if outputs and output[0] == "stream" and outputs[-1][:2] == output[:2]:
-            outputs[-1][2] = stable(outputs[-1][2] + output[2])
-        else:
-            outputs.append(output)
-    papermill = cell["metadata"].get("papermill", {})
-    return {
-        "type": cell["cell_type"],
-        "execution count": cell.get("execution_count"),
-        "tags": sorted(cell["metadata"].get("tags", [])),
-        "status": papermill.get("status"),
-        "exception": papermill.get("exception"),
-        "outputs": outputs,
-    }
+def cases(path, more_flags):
+    """The notebooks at a path, with the names by which decisions know them."""
+    path = path.absolute()
+    if path.is_dir():
+        for file in sorted(path.rglob("*")):
+            if file.suffix in (".ipynb", ".cells") and ".ipynb_checkpoints" not in file.parts:
+                yield from cases(file, more_flags)
+    elif path.suffix == ".cells":
+        for name, flags, notebook in odd.read(path):
+            yield Case(f"{path.stem}/{name}", [*flags, *more_flags], json.dumps(notebook))
+    else:
+        text = path.read_text(encoding="utf-8")
+        # Without a kernel's name papermill refuses and the others take python3; and then all can be compared.
+        flags = [] if kernel_name(text) or "-k" in more_flags else NO_KERNEL
+        yield Case(f"{path.parent.name}/{path.stem}", [*flags, *more_flags], text)
 
 
-def decision(theirs, ours, log):
-    """The name of the decision behind a difference, or None."""
-    if "DeadKernelError" in log or "Kernel died" in log:
-        return "a kernel that died fails its cell"
-    if "CellTimeoutError" in log or "timed out" in log:
-        return "a cell that took too long has failed"
-    tags = {tag for cell in ours["cells"] for tag in cell["metadata"].get("tags", [])}
-    if "raises-exception" in tags:
-        return "an error that is allowed fails nothing"
-    enames = {output.get("ename") for cell in theirs["cells"] for output in cell.get("outputs", [])}
-    if "SystemExit" in enames:
-        return "a polite exit is no failure"
-    return None
-
-
-def run(command, folder, environment):
-    work = folder / f"work-{len(list(folder.iterdir()))}"
-    work.mkdir()
-    ended = subprocess.run(
-        [*command, "--cwd", str(work), "--execution-timeout", str(CELL_TIMEOUT), "--no-progress-bar"],
-        env=environment, capture_output=True, text=True, timeout=RUN_TIMEOUT,
-    )
-    return ended.returncode == 0, ended.stdout + ended.stderr
-
-
-def compare(path, options):
-    prefix = pathlib.Path(options.papermill).absolute().parent.parent
-    environment = dict(os.environ, VIRTUAL_ENV=str(prefix), PATH=f"{prefix}/bin:{os.environ['PATH']}")
-    folder = pathlib.Path(tempfile.mkdtemp(prefix="compare-"))
+def kernel_name(text):
     try:
-        source = folder / "in.ipynb"
-        shutil.copy(path, source)
-        theirs, ours = folder / "papermill.ipynb", folder / "bindery.ipynb"
-        good, log = run([options.papermill, source, theirs], folder, environment)
-        own = [options.bindery, "execute", source, ours, "--data-dir", str(folder / "data")]
-        own_good, own_log = run(own, folder, environment)
-        differences = []
-        if good != own_good:
-            differences.append(f"success: {good} != {own_good}: {own_log.strip()[-300:]}")
-        if theirs.exists() != ours.exists():
-            return [f"written: {theirs.exists()} != {ours.exists()}: {own_log.strip()[-300:]}"], None
-        if not ours.exists():
-            return differences, None
-        theirs, ours = json.loads(theirs.read_text()), json.loads(ours.read_text())
-        if len(theirs["cells"]) != len(ours["cells"]):
-            differences.append(f"cells: {len(theirs['cells'])} != {len(ours['cells'])}")
-        for index, cells in enumerate(zip(theirs["cells"], ours["cells"])):
-            a, b = map(stable_cell, cells)
-            differences += [
-                f"cell {index}, {what}: {str(a[what])[:300]} != {str(b[what])[:300]}" for what in a if a[what] != b[what]
-            ]
-        return differences, decision(theirs, ours, log + own_log) if differences else None
-    except subprocess.TimeoutExpired as expired:
-        return [f"no end within {RUN_TIMEOUT} s: {expired.cmd[0]}"], None
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)
+        return json.loads(text)["metadata"]["kernelspec"]["name"]
+    except (ValueError, LookupError, TypeError):
+        return None
+
+
+class Comparison:
+    """Everything that comparisons of many notebooks share."""
+
+    def __init__(self, options, home):
+        self.options, self.home = options, home
+        self.idle = queue.SimpleQueue()
+        for _ in range(options.jobs):
+            self.idle.put(runs.Peers(options.peers, home))
+
+    def of(self, case):
+        """The differences of one notebook, by place; the peers' and Bindery's seconds; whether Bindery refused it."""
+        worker, begun = self.idle.get(), time.monotonic()
+        try:
+            theirs = worker.run("papermill", case)
+            # `jupyter execute` knows no parameters and none of papermill's flags.
+            nbclients = worker.run("nbclient", case) if case.flags in ([], NO_KERNEL) else None
+            spent = time.monotonic() - begun
+            ours = runs.bindery(self.options.bindery, self.options.peers, self.home, case)
+            took = time.monotonic() - begun - spent
+            found = judge(theirs, nbclients, ours)
+            if "path" in ours:
+                accepted = worker.ask({"do": "accept", "path": str(ours["path"])}) or {"good": False, "log": "hung"}
+                if not accepted["good"]:
+                    found["accepted"] = (True, accepted["log"].strip()[-300:])
+                ours["path"].unlink()
+            return found, (spent, took), ours["notebook"] is None
+        finally:
+            self.idle.put(worker)
+
+    def end(self):
+        while not self.idle.empty():
+            self.idle.get().end()
+
+
+def judge(theirs, nbclients, ours):
+    found = {}
+    for what in ("good", "files"):
+        if differences.stable(theirs.get(what)) != differences.stable(ours[what]):
+            found[what] = (theirs.get(what), ours[what] or ours["log"].strip()[-300:])
+    if (theirs["notebook"] is None) != (ours["notebook"] is None):
+        found["written"] = (theirs["log"].strip()[-300:] if theirs["notebook"] is None else True, ours["log"].strip()[-300:])
+    if theirs["notebook"] is None or ours["notebook"] is None:
+        return found
+    found |= differences.between(theirs["notebook"], ours["notebook"])
+    if nbclients is not None and nbclients["notebook"] is not None:
+        # What papermill and Bindery add is not in its result, or is there from an earlier run.
+        added = {"papermill-error-cell-tag", "injected-parameters"}
+        own = lambda cell: not added & set(cell.get("metadata", {}).get("tags", []))
+        both = [filter(own, result["notebook"]["cells"]) for result in (nbclients, ours)]
+        for index, sides in enumerate(zip(*both)):
+            a, b = map(differences.cell_facts, sides)
+            for what in ("outputs", "count"):
+                if a[what] != b[what]:
+                    found[f"jupyter execute, cell {index} {what}"] = (a[what], b[what])
+    return found
+
+
+def decided(decisions, name):
+    """Of a notebook: the decisions' names by place, and those places that need not differ in every run."""
+    places, sometimes = {}, set()
+    for decision in decisions:
+        for place in decision["notebooks"].get(name, []):
+            places[place.rstrip("?")] = decision["name"]
+            if place.endswith("?"):
+                sometimes.add(place.rstrip("?"))
+    return places, sometimes
 
 
 def main():
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--papermill", required=True)
-    parser.add_argument("--bindery", required=True)
-    parser.add_argument("--jobs", type=int, default=2)
-    parser.add_argument("paths", nargs="+", type=pathlib.Path)
-    options = parser.parse_args()
-    notebooks = []
-    for path in options.paths:
-        notebooks += sorted(path.rglob("*.ipynb")) if path.is_dir() else [path]
-    unexpected = decided = 0
-    with ThreadPoolExecutor(options.jobs) as pool:
-        for path, (differences, why) in zip(notebooks, pool.map(lambda path: compare(path, options), notebooks)):
-            if differences:
-                decided, unexpected = decided + bool(why), unexpected + (not why)
-                print(f"{path}: {'decided: ' + why if why else 'DIFFERS'}")
-                for difference in differences[:8]:
-                    print(f"    {difference}")
-    same = len(notebooks) - unexpected - decided
-    print(f"{len(notebooks)} notebooks: {same} the same, {decided} differ by decision, {unexpected} differ")
-    sys.exit(1 if unexpected else 0)
+    parser = argparse.ArgumentParser(
+        description=__doc__, epilog=MORE, formatter_class=argparse.RawDescriptionHelpFormatter,
+        usage="%(prog)s --bindery BINARY PATH… [-- FLAGS OF BOTH]",
+    )  # fmt: skip
+    default = pathlib.Path(os.environ.get("BINDERY_TEST_DATA_DIR", "target/test-data")) / "peers"
+    parser.add_argument("--bindery", help="the binary", metavar="BINARY", type=lambda it: str(pathlib.Path(it).absolute()))
+    parser.add_argument("--peers", type=pathlib.Path, default=default, metavar="FOLDER", help=f"their environment [{default}]")
+    parser.add_argument("--jobs", type=int, default=3, metavar="N", help="how many notebooks at a time [3]")
+    parser.add_argument("--only", default="", metavar="TEXT", help="only notebooks with this in their name")
+    parser.add_argument("--prepare", action="store_true", help="install the environment and do nothing else")
+    parser.add_argument("paths", nargs="*", type=pathlib.Path, metavar="PATH")
+    end = sys.argv.index("--") if "--" in sys.argv else len(sys.argv)
+    options, flags = parser.parse_args(sys.argv[1:end]), sys.argv[end + 1 :]
+    options.peers = peers.prepare(options.peers)
+    if options.prepare:
+        return
+    if not options.bindery or not options.paths:
+        parser.error("--bindery and a PATH are needed")
+    decisions = json.loads(DECISIONS.read_text())
+    known = {case.name for path in ("parity/odd", "notebooks") for case in cases(TESTS / path, [])}
+    strangers = [name for decision in decisions for name in decision["notebooks"] if name not in known]
+    if strangers:
+        sys.exit(f"decisions.json names notebooks that do not exist: {', '.join(strangers)}")
+    there = {folder.name for folder in (options.peers / "share" / "jupyter" / "kernels").iterdir()} | {None}
+    all_cases, left_out = [], collections.Counter()
+    for case in (case for path in options.paths for case in cases(path, flags) if options.only in case.name):
+        excluded = [it["name"] for it in decisions if "*" in it["notebooks"].get(case.name, [])]
+        if excluded or ("-k" not in case.flags and kernel_name(case.text) not in there):
+            left_out[(excluded or ["its kernel is not in the environment"])[0]] += 1
+        else:
+            all_cases.append(case)
+    with tempfile.TemporaryDirectory(prefix="parity-", dir="/tmp") as home:
+        comparison = Comparison(options, pathlib.Path(home))
+        try:
+            with ThreadPoolExecutor(options.jobs) as pool:
+                failed = report(all_cases, pool.map(comparison.of, all_cases), decisions)
+            for why, count in left_out.items():
+                print(f"{count:>5}  left out: {why}")
+        finally:
+            comparison.end()
+    sys.exit(1 if failed else 0)
 
 
-if __name__ == "__main__":
-    main()
+def report(all_cases, results, decisions):
+    """Prints what differs and a table of counts; answers how many notebooks failed."""
+    counts, failed, seconds, refused = collections.Counter(), 0, [0.0, 0.0], []
+    for case, (found, took, is_refused) in zip(all_cases, results):
+        places, sometimes = decided(decisions, case.name)
+        unlisted = {place: pair for place, pair in found.items() if place not in places}
+        gone = [place for place in places if place not in found and place not in sometimes]
+        seconds = [a + b for a, b in zip(seconds, took)]
+        refused += [case.name] * is_refused
+        if unlisted or gone:
+            failed += 1
+            print(f"{case.name} {' '.join(case.flags)}: DIFFERS")
+            for place, pair in unlisted.items():
+                print(f"  {place}\n      {differences.shown(pair)}")
+            for place in gone:
+                print(f"  {place}\n      decided ({places[place]}), but there is no difference any more")
+            if unlisted:
+                print(f"  for decisions.json: {json.dumps({case.name: list(found)})}")
+        elif found:
+            for name in {places[place] for place in found}:
+                counts[name] += 1
+        else:
+            counts["the same"] += 1
+        sys.stdout.flush()
+    print(f"\n{len(all_cases)} notebooks (peers {seconds[0]:.0f} s, Bindery {seconds[1]:.0f} s)")
+    for name, count in counts.most_common():
+        print(f"{count:>5}  {name}")
+    print(f"{failed:>5}  DIFFER")
+    print(f"{len(refused):>5}  refused by Bindery: {', '.join(refused)}")
+    return failed
+
+
+main()

@@ -16,9 +16,9 @@ Usage: cargo xtask test [--only-tests] [-- RUNNER ARGUMENTS]
        cargo xtask python
 
 Checks everything, with whatever that needs: formatting, clippy, documentation, tests. The kernel
-environments that the tests run on and emulators of cloud storage are installed first, in target/test-data
-or the folder that BINDERY_TEST_DATA_DIR names; what is there already is used again. Python 3.10 or newer
-must be on PATH; without npm the tests of Azure are skipped.
+environments that the tests run on, papermill to compare with and emulators of cloud storage are installed
+first, in target/test-data or the folder that BINDERY_TEST_DATA_DIR names; what is there already is used
+again. Python 3.10 or newer must be on PATH; without npm the tests of Azure are skipped.
 
   --only-tests   no formatting, clippy and documentation
   --             what follows is for cargo-nextest where it is installed, else for `cargo test`:

@@ -51,6 +51,11 @@ fn run_steps(steps: &mut Steps, options: &Options, data_dir: &Path) -> Result<()
     steps.run("kernels", &mut install)?;
     emulators::install(steps, data_dir, is_binding())?;
     languages::install(steps, data_dir, is_binding())?;
+    let mut prepare = command(find_python()?);
+    prepare
+        .args(["tests/tools/compare_with_papermill.py", "--prepare", "--peers"])
+        .arg(data_dir.join("peers"));
+    steps.run("peers", &mut prepare)?;
     if !options.only_tests {
         let why = "it is not installed: rustup component add clippy";
         component(steps, "clippy", &["clippy", "--workspace", "--all-targets", "--", "-D", "warnings"], why)?;

@@ -41,6 +41,28 @@ async fn errors_are_allowed_as_asked() {
 }
 
 #[tokio::test]
+async fn an_error_that_a_cell_only_shows_fails_the_run_at_its_end() {
+    let place = Place::new();
+    let shows = "try:\n    1 / 0\nexcept ZeroDivisionError:\n    get_ipython().showtraceback()";
+    place.write("in.ipynb", &notebook(&[shows, "print('end')"]));
+    let run =
+        async |flags: &[&str]| place.run(&[&["execute", "in.ipynb", "out.ipynb"], flags].concat()).await;
+    run(&[]).await.check(1, "ZeroDivisionError in cell 0");
+    let out = place.read("out.ipynb");
+    assert_eq!(streams(&out), "end\n");
+    assert_eq!(tags(&out), ["papermill-error-cell-tag", "papermill-error-cell-tag"]);
+    assert_eq!(out["cells"][2]["metadata"]["papermill"]["status"], "completed");
+
+    run(&["--allow-errors"]).await.check(0, "");
+    run(&["--allow-error-name", "ZeroDivisionError"]).await.check(0, "");
+    place.write("in.ipynb", &tagged(&[(shows, &["raises-exception"])]));
+    run(&[]).await.check(0, "");
+    // A polite exit that is only shown is no failure, and hides none before it.
+    place.write("in.ipynb", &notebook(&[shows, "raise SystemExit"]));
+    run(&[]).await.check(1, "ZeroDivisionError in cell 0");
+}
+
+#[tokio::test]
 async fn what_is_recorded_of_a_cell_can_be_chosen() {
     let place = Place::new();
     let widget = "from ipykernel.comm import Comm\n\

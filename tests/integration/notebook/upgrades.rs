@@ -3,7 +3,7 @@
 use std::collections::HashSet;
 
 use bindery::notebook::Notebook;
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use super::fixture;
 
@@ -46,6 +46,21 @@ fn old_notebooks_become_what_nbformat_makes_of_them() {
             assert_eq!(text(&upgraded), text(&expected), "{name}: the order of keys");
         }
     }
+}
+
+#[test]
+fn what_nbformat_repairs_or_never_writes_is_no_more() {
+    let cell = |id: &str| json!({"cell_type": "raw", "id": id, "metadata": {"trusted": true}, "source": id});
+    let mut notebook = json!({"cells": [cell("a"), cell("b"), cell("a"), cell("a")], "nbformat": 4, "nbformat_minor": 5,
+        "metadata": {"signature": "s", "orig_nbformat": 2, "orig_nbformat_minor": 1, "own": 1}});
+    notebook["cells"][1].as_object_mut().unwrap().shift_remove("id");
+    let mut notebook = Notebook::from_value(notebook).unwrap();
+    notebook.upgrade_minor();
+    notebook.validate().unwrap();
+    let value = notebook.to_value();
+    assert_eq!(value["cells"][0]["id"], "a");
+    assert_eq!(value["cells"][0]["metadata"], json!({}));
+    assert_eq!(value["metadata"], json!({"own": 1}));
 }
 
 #[test]
