@@ -1,9 +1,10 @@
 //! The kernelspec of Rust: evcxr, in this binary when it was built with it, else the `evcxr_jupyter` on PATH.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
-use serde_json::{Value, json};
+use serde_json::Value;
 
+use super::environment::Installed;
 use super::files::write_whole;
 use super::launch::resolve_program;
 use super::search_path::specs_folder;
@@ -11,23 +12,10 @@ use crate::error::{Error, Result};
 
 /// The kernel's name.
 pub const NAME: &str = "rust";
-/// The subcommand by which this binary is a Rust kernel.
-pub const SUBCOMMAND: &str = "rust-kernel";
 
 const KERNEL_JSON: &str = include_str!("../../kernels/rust/kernel.json");
 
-/// What was installed.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct InstalledRust {
-    /// The program that is the kernel.
-    pub program: PathBuf,
-    /// The kernelspec.
-    pub kernel_json: PathBuf,
-    /// Whether it was there already.
-    pub was_installed: bool,
-}
-
-/// The kernelspec as it was written for people, `{program}` left in it.
+/// A value of the kernelspec as text, empty when it is not there.
 pub(super) fn field(pointer: &str) -> String {
     let spec: Value = serde_json::from_str(KERNEL_JSON).unwrap_or_default();
     spec.pointer(pointer).and_then(Value::as_str).unwrap_or_default().to_owned()
@@ -38,7 +26,7 @@ pub(super) fn field(pointer: &str) -> String {
 /// # Errors
 /// `Unavailable` when there is neither a kernel in this binary nor an `evcxr_jupyter`, or cargo and rustc, which both
 /// need, are not on PATH; or when the file cannot be written.
-pub fn install(data_dir: &Path) -> Result<InstalledRust> {
+pub(super) fn install(data_dir: &Path) -> Result<Installed> {
     let path = std::env::var_os("PATH").unwrap_or_default();
     let find = |program: &str| resolve_program(program.as_ref(), &path);
     for needed in ["cargo", "rustc"] {
@@ -48,27 +36,25 @@ pub fn install(data_dir: &Path) -> Result<InstalledRust> {
             )));
         }
     }
-    let (program, arguments) = if cfg!(feature = "evcxr") {
-        let own = std::env::current_exe().map_err(|error| {
+    let mut spec: Value = serde_json::from_str(KERNEL_JSON)
+        .map_err(|error| Error::internal("a shipped kernel.json is malformed").with_source(error))?;
+    let program = if cfg!(feature = "evcxr") {
+        std::env::current_exe().map_err(|error| {
             Error::unavailable("the place of this program is not known").with_source(error)
-        })?;
-        (own, json!([SUBCOMMAND, "{connection_file}"]))
+        })?
     } else {
-        let evcxr = find("evcxr_jupyter").ok_or_else(|| {
+        spec["argv"][1] = "--control_file".into();
+        find("evcxr_jupyter").ok_or_else(|| {
             Error::unavailable(
                 "there is no Rust kernel: install evcxr (`cargo install evcxr_jupyter --locked`), or use a Bindery \
                  that has it inside (`cargo install --path . --features evcxr`)",
             )
-        })?;
-        (evcxr, json!(["--control_file", "{connection_file}"]))
+        })?
     };
-    let mut spec: Value = serde_json::from_str(KERNEL_JSON)
-        .map_err(|error| Error::internal("a shipped kernel.json is malformed").with_source(error))?;
     let program_text = program
         .to_str()
         .ok_or_else(|| Error::bad_input("the kernel's path is not UTF-8, which a kernel.json cannot hold"))?;
-    let argv = std::iter::once(Value::from(program_text)).chain(arguments.as_array().into_iter().flatten().cloned());
-    spec["argv"] = argv.collect();
+    spec["argv"][0] = program_text.into();
     let folder = specs_folder(data_dir).join(NAME);
     let kernel_json = folder.join("kernel.json");
     let mut text = serde_json::to_string_pretty(&spec).unwrap_or_default();
@@ -80,5 +66,5 @@ pub fn install(data_dir: &Path) -> Result<InstalledRust> {
         })?;
         write_whole(&kernel_json, &text)?;
     }
-    Ok(InstalledRust { program, kernel_json, was_installed })
+    Ok(Installed { name: NAME.to_owned(), program, python_version: None, kernel_json, was_installed })
 }

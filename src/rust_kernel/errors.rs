@@ -15,10 +15,13 @@ impl CellFault {
         match error {
             evcxr::Error::CompilationErrors(faults) => {
                 let first = faults.first();
-                let text: Vec<String> = faults.iter().map(|fault| match fault.rendered() {
-                    rendered if rendered.trim().is_empty() => fault.message(),
-                    rendered => rendered,
-                }).collect();
+                let text: Vec<String> = faults
+                    .iter()
+                    .map(|fault| match fault.rendered() {
+                        rendered if rendered.trim().is_empty() => fault.message(),
+                        rendered => rendered,
+                    })
+                    .collect();
                 Self {
                     ename: first.and_then(|fault| fault.code()).unwrap_or("CompilationError").to_owned(),
                     evalue: first.map(|fault| fault.message()).unwrap_or_default(),
@@ -41,6 +44,10 @@ impl CellFault {
     }
 
     fn plain(ename: &str, evalue: &str) -> Self {
-        Self { ename: ename.to_owned(), evalue: evalue.to_owned(), traceback: vec![format!("{ename}: {evalue}")] }
+        Self {
+            ename: ename.to_owned(),
+            evalue: evalue.to_owned(),
+            traceback: vec![format!("{ename}: {evalue}")],
+        }
     }
 }

@@ -50,8 +50,9 @@ impl Evaluator {
             context.execute(":load_config").map_err(failed)?;
             Ok::<_, Error>((context, outputs))
         });
-        let (mut context, outputs) =
-            starting.await.map_err(|error| Error::internal("evcxr's start panicked").with_source(error))??;
+        let (mut context, outputs) = starting
+            .await
+            .map_err(|error| Error::internal("evcxr's start panicked").with_source(error))??;
         let process = context.process_handle();
         let (sender, printed) = mpsc::unbounded_channel();
         for (stream, lines) in [("stdout", outputs.stdout), ("stderr", outputs.stderr)] {
@@ -94,7 +95,8 @@ impl Evaluator {
 fn evaluate(context: &mut CommandContext, code: &str) -> Evaluated {
     // Nobody is there to answer a question.
     let mut callbacks = EvalCallbacks { input_reader: &|_| String::new() };
-    let outputs = context.execute_with_callbacks(code, &mut callbacks).map_err(|error| CellFault::new(&error))?;
+    let outputs =
+        context.execute_with_callbacks(code, &mut callbacks).map_err(|error| CellFault::new(&error))?;
     let by_mime_type = outputs.content_by_mime_type.into_iter().map(|(mime, text)| {
         let value = match mime.contains("json") {
             true => serde_json::from_str(&text).unwrap_or(Value::String(text)),

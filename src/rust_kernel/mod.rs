@@ -25,13 +25,15 @@ use self::errors::CellFault;
 use self::evaluator::{Evaluator, Printed};
 use crate::error::{Error, Result};
 
+/// The subcommand by which this binary is a kernel; `kernels/rust/kernel.json` has it.
+const SUBCOMMAND: &str = "rust-kernel";
 /// How long nothing is printed before a cell's output is taken for complete: evcxr reads it on threads of its own.
 const QUIET: Duration = Duration::from_millis(5);
 
 /// Whether this process is asked to be a Rust kernel, and by which connection file.
 pub fn asked_for(arguments: impl IntoIterator<Item = std::ffi::OsString>) -> Option<std::path::PathBuf> {
     let mut arguments = arguments.into_iter().skip(1);
-    let is_asked = arguments.next().is_some_and(|word| word == crate::kernel::rust::SUBCOMMAND);
+    let is_asked = arguments.next().is_some_and(|word| word == SUBCOMMAND);
     arguments.next().filter(|_| is_asked).map(Into::into)
 }
 
@@ -40,9 +42,8 @@ pub fn asked_for(arguments: impl IntoIterator<Item = std::ffi::OsString>) -> Opt
 /// # Errors
 /// When the connection file cannot be used or evcxr does not start.
 pub async fn run(connection_file: &Path) -> Result<()> {
-    let unusable = |error: std::io::Error| {
-        Error::bad_input("the connection file cannot be read").with_source(error)
-    };
+    let unusable =
+        |error: std::io::Error| Error::bad_input("the connection file cannot be read").with_source(error);
     let text = std::fs::read(connection_file).map_err(unusable)?;
     let info: ConnectionInfo = serde_json::from_slice(&text).map_err(|error| unusable(error.into()))?;
     let session = uuid::Uuid::new_v4().to_string();
@@ -181,8 +182,10 @@ impl Kernel {
                 }))
             }
             Err(fault) => {
-                let fault = if self.interrupted.load(Ordering::SeqCst) { CellFault::interrupted() } else { fault };
-                let content = json!({"ename": fault.ename, "evalue": fault.evalue, "traceback": fault.traceback});
+                let fault =
+                    if self.interrupted.load(Ordering::SeqCst) { CellFault::interrupted() } else { fault };
+                let content =
+                    json!({"ename": fault.ename, "evalue": fault.evalue, "traceback": fault.traceback});
                 self.iopub.send("error", content.clone(), request).await?;
                 let mut answer = content;
                 answer["status"] = "error".into();

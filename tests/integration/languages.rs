@@ -236,3 +236,72 @@ async fn typescript_notebooks_run() {
 async fn rust_notebooks_run_on_an_installed_evcxr() {
     check(evcxr()).await;
 }
+
+/// `bindery kernels install rust`, with the programs that are in `path` only.
+async fn install_rust(data_dir: &Path, path: &Path) -> std::process::Output {
+    Command::new(env!("CARGO_BIN_EXE_bindery"))
+        .args(["kernels", "install", "rust", "--data-dir"])
+        .arg(data_dir)
+        .env("PATH", path)
+        .output()
+        .await
+        .unwrap()
+}
+
+/// A folder with links to these programs.
+fn programs(names: &[&str]) -> tempfile::TempDir {
+    let folder = tempfile::tempdir().unwrap();
+    for name in names {
+        std::os::unix::fs::symlink(on_path(name).unwrap(), folder.path().join(name)).unwrap();
+    }
+    folder
+}
+
+#[tokio::test]
+async fn a_rust_kernel_needs_rust() {
+    let (data_dir, empty) = (tempfile::tempdir().unwrap(), programs(&[]));
+    let output = install_rust(data_dir.path(), empty.path()).await;
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(2), "{said}");
+    assert!(said.contains("`cargo` is not on PATH: install Rust"), "{said}");
+}
+
+#[cfg(not(feature = "evcxr"))]
+#[tokio::test]
+async fn without_any_evcxr_both_ways_to_one_are_named() {
+    let (data_dir, rust) = (tempfile::tempdir().unwrap(), programs(&["cargo", "rustc"]));
+    let output = install_rust(data_dir.path(), rust.path()).await;
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(2), "{said}");
+    assert!(said.contains("cargo install evcxr_jupyter") && said.contains("--features evcxr"), "{said}");
+
+    std::fs::write(rust.path().join("evcxr_jupyter"), "").unwrap();
+    let output = install_rust(data_dir.path(), rust.path()).await;
+    assert_eq!(output.status.code(), Some(0), "{}", String::from_utf8_lossy(&output.stderr));
+    let spec = std::fs::read(data_dir.path().join("kernels/rust/kernel.json")).unwrap();
+    let spec: Value = serde_json::from_slice(&spec).unwrap();
+    assert_eq!(spec["argv"][1], "--control_file");
+}
+
+#[cfg(feature = "evcxr")]
+#[tokio::test]
+async fn rust_notebooks_run_on_the_kernel_inside() {
+    let data_dir = tempfile::tempdir().unwrap();
+    let path = std::env::var_os("PATH").unwrap();
+    let output = install_rust(data_dir.path(), Path::new(&path)).await;
+    assert_eq!(output.status.code(), Some(0), "{}", String::from_utf8_lossy(&output.stderr));
+    let spec = std::fs::read(data_dir.path().join("kernels/rust/kernel.json")).unwrap();
+    let spec: Value = serde_json::from_slice(&spec).unwrap();
+    assert_eq!(spec["argv"][1], "rust-kernel");
+    let program = PathBuf::from(env!("CARGO_BIN_EXE_bindery"));
+    check(Language { spec: spec.clone(), program: program.clone(), ..evcxr() }).await;
+
+    // A panic is the cell's, and what was defined before it stays.
+    let language = Language { spec, program, ..evcxr() };
+    let place = place(&language).unwrap();
+    let cells = ["let kept = 3;", "panic!(\"it went wrong\")", "println!(\"{kept}\");"];
+    let (code, said, out) = execute(place.path(), &notebook(&language, &cells), &["--allow-errors"]).await;
+    assert_eq!(code, Some(0), "{said}");
+    assert!(out["cells"][1]["outputs"].to_string().contains("it went wrong"), "{out}");
+    assert_eq!(text(&out["cells"][2]), "3\n");
+}
