@@ -28,7 +28,7 @@ struct Language {
     result: &'static str,
     /// A cell that fails, and what its error or traceback tells.
     fails: (&'static str, &'static str),
-    /// A cell that prints `up` and then runs for a minute.
+    /// A cell that prints `up` and then runs for a minute or more.
     sleeps: &'static str,
 }
 
@@ -100,7 +100,7 @@ fn evcxr() -> Language {
         show: "println!(\"{count} {text}\");",
         result: "6 * 7",
         fails: ("let x: u8 = \"it went wrong\";", "E0308"),
-        sleeps: "println!(\"up\"); std::thread::sleep(std::time::Duration::from_secs(60));",
+        sleeps: "println!(\"up\"); std::thread::sleep(std::time::Duration::from_secs(600));",
     }
 }
 
@@ -151,7 +151,7 @@ async fn execute(place: &Path, notebook: &Value, flags: &[&str]) -> (Option<i32>
         .stdin(Stdio::null())
         .kill_on_drop(true)
         .output();
-    let output = tokio::time::timeout(Duration::from_secs(150), running).await.unwrap().unwrap();
+    let output = tokio::time::timeout(Duration::from_secs(300), running).await.unwrap().unwrap();
     let said = String::from_utf8_lossy(&output.stderr).into_owned();
     let written = std::fs::read(place.join("out.ipynb")).unwrap_or_else(|_| panic!("{said}"));
     (output.status.code(), said, serde_json::from_slice(&written).unwrap())
@@ -208,7 +208,7 @@ async fn check(language: Language) {
     assert!(said.contains(told), "{said}");
     assert_eq!(text(&out["cells"][4]), "", "what follows is not executed");
 
-    let flags = ["--execution-timeout", if language.kernel == "rust" { "20" } else { "2" }];
+    let flags = ["--execution-timeout", if language.kernel == "rust" { "45" } else { "2" }];
     let (code, said, out) =
         execute(place, &notebook(&language, &[language.sleeps, language.show]), &flags).await;
     assert_eq!(code, Some(1), "{said}");
