@@ -12,6 +12,8 @@ pub mod kernel;
 pub mod mlflow;
 pub mod notebook;
 pub mod queue;
+#[cfg(feature = "evcxr")]
+pub mod rust_kernel;
 pub mod store;
 
 pub use error::{Error, ErrorKind, Result};

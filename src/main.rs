@@ -10,6 +10,14 @@ use bindery::cli::{self, Exit};
 const LAST_WORK: Duration = Duration::from_secs(2);
 
 fn main() -> ExitCode {
+    #[cfg(feature = "evcxr")]
+    {
+        // Does not come back in a process that evcxr has started to run a notebook's code.
+        evcxr::runtime_hook();
+        if let Some(connection_file) = bindery::rust_kernel::asked_for(std::env::args_os()) {
+            return rust_kernel(&connection_file);
+        }
+    }
     let command_line = match cli::parse(std::env::args_os()) {
         Ok(command_line) => command_line,
         Err(exit) => return exit.into(),
@@ -31,4 +39,21 @@ fn main() -> ExitCode {
         Err(_panic) => Exit::OurFault,
     }
     .into()
+}
+
+#[cfg(feature = "evcxr")]
+fn rust_kernel(connection_file: &std::path::Path) -> ExitCode {
+    let runtime = match tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build() {
+        Ok(runtime) => runtime,
+        Err(error) => {
+            return cli::report(&Error::unavailable("no threads can be started").with_source(error)).into();
+        }
+    };
+    let ended = runtime.block_on(bindery::rust_kernel::run(connection_file));
+    // evcxr's own thread may be in the middle of a cell that nobody waits for.
+    runtime.shutdown_background();
+    match ended {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => cli::report(&error).into(),
+    }
 }

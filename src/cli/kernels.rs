@@ -33,11 +33,12 @@ enum KernelsCommand {
     /// the system's folders), after those in the data dir.
     #[command(after_help = "Examples:\n  bindery kernels list\n  bindery kernels list --json")]
     List(ListArgs),
-    /// Install kernel environments that Bindery ships: python3, mlflow_kernel
+    /// Install kernels that Bindery ships: python3, mlflow_kernel, rust
     ///
     /// Makes a virtual environment in the data dir with uv when it is on PATH, else with Python's venv and pip, and
     /// registers its kernelspec. Python 3.10 or newer is needed. What is installed already is left alone; an
-    /// interrupted installation starts over.
+    /// interrupted installation starts over. `rust` registers evcxr: the one inside this binary when it was built with
+    /// `--features evcxr`, else the `evcxr_jupyter` on PATH.
     #[command(
         after_help = "Examples:\n  bindery kernels install python3\n  bindery kernels install python3 mlflow_kernel\n  \
                       bindery kernels install mlflow_kernel --python python3.12"
@@ -227,11 +228,11 @@ impl Progress {
         }
         if let Some(installed) = installed {
             let word = if installed.was_installed { "already installed" } else { "installed" };
-            self.say(&format!(
-                "{word}, Python {}, {}",
-                installed.python_version,
-                installed.kernel_json.display()
-            ));
+            let what = match &installed.python_version {
+                Some(version) => format!("Python {version}"),
+                None => installed.program.display().to_string(),
+            };
+            self.say(&format!("{word}, {what}, {}", installed.kernel_json.display()));
         }
     }
 }

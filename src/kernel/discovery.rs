@@ -7,6 +7,7 @@ use std::path::PathBuf;
 
 use crate::error::Error;
 
+use super::rust;
 use super::search_path::SearchPath;
 use super::shipped;
 use super::spec::{KernelSpec, MalformedSpec};
@@ -125,8 +126,10 @@ fn public_text(error: &KernelNotFound) -> String {
         names => format!("there are: {}", names.join(", ")),
     };
     let count = error.searched_paths.len();
-    let remedy = if let Some(kernel) = shipped::find(name) {
-        format!("install it with `bindery kernels install {}`", kernel.name)
+    let shipped = shipped::find(name).map(|kernel| kernel.name);
+    let shipped = shipped.or(name.eq_ignore_ascii_case(rust::NAME).then_some(rust::NAME));
+    let remedy = if let Some(name) = shipped {
+        format!("install it with `bindery kernels install {name}`")
     } else if is_valid_name(name) {
         format!(
             "name one of these or install a kernelspec called {name}, for a Python environment with `python -m \

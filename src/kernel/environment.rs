@@ -18,6 +18,7 @@ use super::check;
 use super::files::{lock, remove_folder, unwritable, write_whole};
 use super::installer::Installer;
 use super::python::{ask, find_python};
+use super::rust;
 use super::search_path::specs_folder;
 use super::shipped::{self, SHIPPED, ShippedKernel};
 
@@ -43,10 +44,10 @@ pub struct InstallOptions {
 pub struct Installed {
     /// The kernel's name.
     pub name: String,
-    /// The environment's interpreter.
-    pub python: PathBuf,
-    /// Its version, such as `3.12.1`.
-    pub python_version: String,
+    /// The program that starts the kernel: the environment's interpreter, of a kernel of Python.
+    pub program: PathBuf,
+    /// Python's version, such as `3.12.1`; `None` for a kernel of another language.
+    pub python_version: Option<String>,
     /// The kernelspec.
     pub kernel_json: PathBuf,
     /// Whether there was nothing to do.
@@ -115,6 +116,9 @@ pub async fn install(
     options: &InstallOptions,
     progress: &dyn InstallProgress,
 ) -> Result<Installed> {
+    if name.eq_ignore_ascii_case(rust::NAME) {
+        return rust::install(data_dir);
+    }
     let kernel = shipped::find(name).ok_or_else(|| not_shipped(name))?;
     let places = Places::of(kernel, data_dir);
     // Before any lock: what is there and right must be found at once, also in a data dir that cannot be written.
@@ -151,15 +155,15 @@ pub fn state(kernel: &ShippedKernel, data_dir: &Path) -> EnvironmentState {
 fn installed(kernel: &ShippedKernel, places: &Places, stamp: Stamp, was_installed: bool) -> Installed {
     Installed {
         name: kernel.name.to_owned(),
-        python: places.python.clone(),
-        python_version: stamp.python,
+        program: places.python.clone(),
+        python_version: Some(stamp.python),
         kernel_json: places.spec_folder.join("kernel.json"),
         was_installed,
     }
 }
 
 fn not_shipped(name: &str) -> Error {
-    let names = SHIPPED.iter().map(|kernel| kernel.name).collect::<Vec<_>>().join(", ");
+    let names = SHIPPED.iter().map(|kernel| kernel.name).chain([rust::NAME]).collect::<Vec<_>>().join(", ");
     Error::not_found(format!(
         "Bindery ships no kernel called {name:?}, only: {names}; a kernel that is installed by other means is found \
          in Jupyter's folders, see `bindery kernels list`"

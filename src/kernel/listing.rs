@@ -6,6 +6,7 @@ use serde::Serialize;
 
 use super::discovery;
 use super::environment::{EnvironmentState, state};
+use super::rust;
 use super::search_path::{SearchPath, specs_folder};
 use super::shipped::SHIPPED;
 
@@ -66,6 +67,16 @@ pub fn list(data_dir: &Path) -> Vec<KernelListing> {
                 resource_dir: None,
             });
         }
+    }
+    if listings.iter().all(|listing| listing.name != rust::NAME) {
+        listings.push(KernelListing {
+            name: rust::NAME.to_owned(),
+            display_name: rust::field("/display_name"),
+            language: rust::field("/language"),
+            source: KernelSource::Bindery,
+            state: EnvironmentState::Absent,
+            resource_dir: None,
+        });
     }
     listings.sort_by(|a, b| a.name.cmp(&b.name));
     listings

@@ -15,6 +15,7 @@ pub mod message;
 pub mod orphans;
 mod process;
 mod python;
+pub mod rust;
 pub mod search_path;
 pub mod shipped;
 pub mod spec;

@@ -16,6 +16,8 @@ const FLOORS: &[(&str, &[&str])] = &[
     ("ways in", &["api", "web", "worker"]),
     // `bindery serve` is a command that opens the other ways in.
     ("ways in", &["cli"]),
+    // A process of its own: a kernel.
+    ("ways in", &["rust_kernel"]),
     ("ways in", &["main"]),
 ];
 

@@ -52,7 +52,7 @@ async fn an_environment_is_installed_once_checked_and_made_anew_when_damaged() {
 
     let first = install("PYTHON3", data_dir, &options, &progress).await.unwrap();
     assert!(!first.was_installed && first.name == "python3");
-    assert!(first.python.starts_with(data_dir) && first.kernel_json.is_file());
+    assert!(first.program.starts_with(data_dir) && first.kernel_json.is_file());
     assert!(!data_dir.join("kernels/envs/.python3.tmp").exists());
 
     let again = install("python3", data_dir, &options, &progress).await.unwrap();
@@ -60,8 +60,8 @@ async fn an_environment_is_installed_once_checked_and_made_anew_when_damaged() {
     assert_eq!(again.python_version, first.python_version);
 
     let report = check("python3", data_dir).await.unwrap();
-    assert_eq!(report.program, first.python);
-    assert_eq!(report.python_version, Some(first.python_version));
+    assert_eq!(report.program, first.program);
+    assert_eq!(report.python_version, first.python_version);
     assert!(report.modules.iter().any(|module| module.name == "ipykernel" && !module.version.is_empty()));
 
     let listed = list(data_dir).into_iter().find(|kernel| kernel.name == "python3").unwrap();

@@ -28,7 +28,7 @@ struct Language {
     result: &'static str,
     /// A cell that fails, and what its error or traceback tells.
     fails: (&'static str, &'static str),
-    /// A cell that prints `up` and then runs for a minute.
+    /// A cell that prints `up` and then runs for a minute or more.
     sleeps: &'static str,
 }
 
@@ -100,7 +100,7 @@ fn evcxr() -> Language {
         show: "println!(\"{count} {text}\");",
         result: "6 * 7",
         fails: ("let x: u8 = \"it went wrong\";", "E0308"),
-        sleeps: "println!(\"up\"); std::thread::sleep(std::time::Duration::from_secs(60));",
+        sleeps: "println!(\"up\"); std::thread::sleep(std::time::Duration::from_secs(600));",
     }
 }
 
@@ -151,7 +151,7 @@ async fn execute(place: &Path, notebook: &Value, flags: &[&str]) -> (Option<i32>
         .stdin(Stdio::null())
         .kill_on_drop(true)
         .output();
-    let output = tokio::time::timeout(Duration::from_secs(150), running).await.unwrap().unwrap();
+    let output = tokio::time::timeout(Duration::from_secs(300), running).await.unwrap().unwrap();
     let said = String::from_utf8_lossy(&output.stderr).into_owned();
     let written = std::fs::read(place.join("out.ipynb")).unwrap_or_else(|_| panic!("{said}"));
     (output.status.code(), said, serde_json::from_slice(&written).unwrap())
@@ -208,7 +208,7 @@ async fn check(language: Language) {
     assert!(said.contains(told), "{said}");
     assert_eq!(text(&out["cells"][4]), "", "what follows is not executed");
 
-    let flags = ["--execution-timeout", if language.kernel == "rust" { "20" } else { "2" }];
+    let flags = ["--execution-timeout", if language.kernel == "rust" { "45" } else { "2" }];
     let (code, said, out) =
         execute(place, &notebook(&language, &[language.sleeps, language.show]), &flags).await;
     assert_eq!(code, Some(1), "{said}");
@@ -235,4 +235,73 @@ async fn typescript_notebooks_run() {
 #[tokio::test]
 async fn rust_notebooks_run_on_an_installed_evcxr() {
     check(evcxr()).await;
+}
+
+/// `bindery kernels install rust`, with the programs that are in `path` only.
+async fn install_rust(data_dir: &Path, path: &Path) -> std::process::Output {
+    Command::new(env!("CARGO_BIN_EXE_bindery"))
+        .args(["kernels", "install", "rust", "--data-dir"])
+        .arg(data_dir)
+        .env("PATH", path)
+        .output()
+        .await
+        .unwrap()
+}
+
+/// A folder with links to these programs.
+fn programs(names: &[&str]) -> tempfile::TempDir {
+    let folder = tempfile::tempdir().unwrap();
+    for name in names {
+        std::os::unix::fs::symlink(on_path(name).unwrap(), folder.path().join(name)).unwrap();
+    }
+    folder
+}
+
+#[tokio::test]
+async fn a_rust_kernel_needs_rust() {
+    let (data_dir, empty) = (tempfile::tempdir().unwrap(), programs(&[]));
+    let output = install_rust(data_dir.path(), empty.path()).await;
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(2), "{said}");
+    assert!(said.contains("`cargo` is not on PATH: install Rust"), "{said}");
+}
+
+#[cfg(not(feature = "evcxr"))]
+#[tokio::test]
+async fn without_any_evcxr_both_ways_to_one_are_named() {
+    let (data_dir, rust) = (tempfile::tempdir().unwrap(), programs(&["cargo", "rustc"]));
+    let output = install_rust(data_dir.path(), rust.path()).await;
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(2), "{said}");
+    assert!(said.contains("cargo install evcxr_jupyter") && said.contains("--features evcxr"), "{said}");
+
+    std::fs::write(rust.path().join("evcxr_jupyter"), "").unwrap();
+    let output = install_rust(data_dir.path(), rust.path()).await;
+    assert_eq!(output.status.code(), Some(0), "{}", String::from_utf8_lossy(&output.stderr));
+    let spec = std::fs::read(data_dir.path().join("kernels/rust/kernel.json")).unwrap();
+    let spec: Value = serde_json::from_slice(&spec).unwrap();
+    assert_eq!(spec["argv"][1], "--control_file");
+}
+
+#[cfg(feature = "evcxr")]
+#[tokio::test]
+async fn rust_notebooks_run_on_the_kernel_inside() {
+    let data_dir = tempfile::tempdir().unwrap();
+    let path = std::env::var_os("PATH").unwrap();
+    let output = install_rust(data_dir.path(), Path::new(&path)).await;
+    assert_eq!(output.status.code(), Some(0), "{}", String::from_utf8_lossy(&output.stderr));
+    let spec = std::fs::read(data_dir.path().join("kernels/rust/kernel.json")).unwrap();
+    let spec: Value = serde_json::from_slice(&spec).unwrap();
+    assert_eq!(spec["argv"][1], "rust-kernel");
+    let program = PathBuf::from(env!("CARGO_BIN_EXE_bindery"));
+    check(Language { spec: spec.clone(), program: program.clone(), ..evcxr() }).await;
+
+    // A panic is the cell's, and what was defined before it stays.
+    let language = Language { spec, program, ..evcxr() };
+    let place = place(&language).unwrap();
+    let cells = ["let kept = 3;", "panic!(\"it went wrong\")", "println!(\"{kept}\");"];
+    let (code, said, out) = execute(place.path(), &notebook(&language, &cells), &["--allow-errors"]).await;
+    assert_eq!(code, Some(0), "{said}");
+    assert!(out["cells"][1]["outputs"].to_string().contains("it went wrong"), "{out}");
+    assert_eq!(text(&out["cells"][2]), "3\n");
 }

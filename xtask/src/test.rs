@@ -45,7 +45,9 @@ fn run_steps(steps: &mut Steps, options: &Options, data_dir: &Path) -> Result<()
         let why = "rustfmt is not installed: rustup component add rustfmt";
         component(steps, "formatting", &["fmt", "--all", "--check"], why)?;
     }
-    steps.run("build", &mut cargo(&["test", "--workspace", "--no-run"]))?;
+    // The Rust kernel inside the binary is built and tested where checks are binding: it takes minutes.
+    let features: &[&str] = if is_binding() { &["--features", "bindery/evcxr"] } else { &[] };
+    steps.run("build", cargo(&["test", "--workspace", "--no-run"]).args(features))?;
     let mut install = command(&built_binary()?.to_string_lossy());
     install.args(["kernels", "install"]).args(KERNELS).arg("--data-dir").arg(data_dir);
     steps.run("kernels", &mut install)?;
@@ -58,8 +60,11 @@ fn run_steps(steps: &mut Steps, options: &Options, data_dir: &Path) -> Result<()
     steps.run("peers", &mut prepare)?;
     if !options.only_tests {
         let why = "it is not installed: rustup component add clippy";
-        component(steps, "clippy", &["clippy", "--workspace", "--all-targets", "--", "-D", "warnings"], why)?;
+        let mut clippy = vec!["clippy", "--workspace", "--all-targets"];
+        clippy.extend(features.iter().chain(&["--", "-D", "warnings"]));
+        component(steps, "clippy", &clippy, why)?;
         let mut doc = cargo(&["doc", "--no-deps", "--workspace"]);
+        doc.args(features);
         steps.run("documentation", doc.env("RUSTDOCFLAGS", "-D warnings"))?;
     }
     let has_nextest = has("nextest");
@@ -73,7 +78,7 @@ fn run_steps(steps: &mut Steps, options: &Options, data_dir: &Path) -> Result<()
     }
     let mut tests =
         if has_nextest { cargo(&["nextest", "run", "--workspace"]) } else { cargo(&["test", "--workspace"]) };
-    tests.args(&options.runner_arguments).env(DATA_DIR_VARIABLE, data_dir);
+    tests.args(features).args(&options.runner_arguments).env(DATA_DIR_VARIABLE, data_dir);
     steps.run("tests", &mut tests)
 }
 
