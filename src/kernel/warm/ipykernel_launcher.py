@@ -45,13 +45,30 @@ def main():
     # A kernel of ipykernel's own launcher finds no modules in this script's own folder.
     if sys.path and sys.path[0] == os.path.dirname(os.path.abspath(__file__)):
         del sys.path[0]
-    if arguments[:1] == ["--zygote"]:
+    if arguments[:1] != ["--zygote"]:
+        as_deep_as_ipykernel(start_kernel, arguments)
+        return
+    try:
         zygote(arguments[1:])
-    else:
-        look_like_ipykernel(arguments)
-        with without_debugpy():
-            import ipykernel.debugger  # noqa: F401
-        run()
+        return
+    except Forked as forked:
+        request, marks = forked.args
+    as_deep_as_ipykernel(become_kernel, request, marks)
+
+
+def as_deep_as_ipykernel(start, *arguments):
+    """A notebook that recurses can count the calls that its kernel has taken before it: one more than here."""
+    start(*arguments)
+
+
+class Forked(BaseException):
+    """Leads a forked child out of what its zygote was doing."""
+
+
+def start_kernel(arguments):
+    look_like_ipykernel(arguments)
+    leave_debugpy()
+    run()
 
 
 def look_like_ipykernel(arguments):
@@ -67,15 +84,27 @@ def look_like_ipykernel(arguments):
     sys.argv = [launcher.origin, *arguments]
 
 
-@contextlib.contextmanager
-def without_debugpy():
-    """Its import is a quarter of a kernel's start, and nobody steps through a job. A notebook can still import it."""
-    sys.modules.setdefault("debugpy", None)
+def leave_debugpy():
+    """Its import is a quarter of a kernel's start, and nobody steps through a job. What a notebook has of it comes when
+    it is asked for: a module to import, and `breakpoint()`, which does nothing without a debugger.
+    """
+    if "debugpy" in sys.modules:
+        return
+    sys.modules["debugpy"] = None
+    import ipykernel.debugger  # noqa: F401
+
+    del sys.modules["debugpy"]
     # Its import leaves this behind.
     os.environ.setdefault("PYDEVD_USE_FRAME_EVAL", "NO")
-    yield
-    if sys.modules["debugpy"] is None:
-        del sys.modules["debugpy"]
+    builtin_hook = sys.breakpointhook
+
+    def breakpointhook(*arguments, **options):
+        sys.breakpointhook = builtin_hook
+        with contextlib.suppress(ImportError):
+            import debugpy.server.api  # noqa: F401
+        return sys.breakpointhook(*arguments, **options)
+
+    sys.breakpointhook = breakpointhook
 
 
 def run(lease=None, marks=None):
@@ -261,7 +290,7 @@ def fork_kernel(request, marks):
             os.close(write)
         except BaseException:  # noqa: BLE001
             os._exit(1)
-        become_kernel(request, marks)
+        raise Forked(request, marks)
     os.close(write)
     with os.fdopen(read, "rb") as pipe:
         pid = pipe.read()

@@ -22,6 +22,14 @@ def own(text):
     return "CONNECTION" if text.endswith("connection.json") else text
 
 
+def depth(reached=0):
+    """How many calls there is room for."""
+    try:
+        return depth(reached + 1)
+    except RecursionError:
+        return reached
+
+
 shell = get_ipython()
 with open("/proc/self/status") as status:
     masks = [line for line in status if line.startswith(("SigBlk", "SigIgn", "SigCgt", "Threads", "NoNewPrivs"))]
@@ -55,7 +63,7 @@ print(json.dumps({
     "descriptors": [sys.__stdin__.fileno(), sys.__stdout__.fileno(), sys.__stderr__.fileno(), os.isatty(0), os.isatty(1)],
     "line buffering": [sys.__stdout__.line_buffering, sys.__stderr__.line_buffering],
     "collector": [gc.isenabled(), gc.get_threshold()],
-    "recursion": sys.getrecursionlimit(),
+    "recursion": [sys.getrecursionlimit(), depth()],
     "hooks": [without_address(it) for it in (sys.excepthook, sys.displayhook, sys.meta_path[-1])],
     "loop": type(asyncio.get_event_loop()).__name__,
     "start method": multiprocessing.get_start_method(allow_none=True),
