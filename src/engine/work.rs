@@ -42,7 +42,7 @@ impl Engine {
             }
         }));
         let (pool, pool_shutdown) = (self.pool().clone(), shutdown.clone());
-        let keeping_warm = tokio::spawn(async move { pool.run(pool_shutdown).await });
+        let keeping_warm = AbortOnDropHandle::new(tokio::spawn(async move { pool.run(pool_shutdown).await }));
         let (stop, stopped) = watch::channel(false);
         let grace = self.config().shutdown_grace;
         let patience = shutdown.clone();

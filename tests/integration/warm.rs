@@ -187,7 +187,8 @@ async fn a_notebook_sees_the_same_kernel_whichever_way_it_was_started() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn forked_kernels_share_no_luck_and_end_as_others_do() {
-    let place = Place::new(&["random", "tempfile"], None);
+    // The module `this` prints when it is imported.
+    let place = Place::new(&["random", "tempfile", "this"], None);
     place.is_ready().await;
     let mut one = place.kernel(&[]).await;
     place.is_ready().await;

@@ -176,12 +176,22 @@ def lives(pid):
 
 def zygote(modules):
     marks = Marks()
+    # What modules print when they are imported is no answer.
+    answers = os.dup(1)
+    os.dup2(2, 1)
+
+    def answer(message):
+        os.write(answers, json.dumps(message).encode() + b"\n")
+
     why = customised()
     if why is None:
         try:
             preload(modules)
         except BaseException as error:  # noqa: BLE001: whatever it is, kernels are started without this one
             why = f"{type(error).__name__}: {error}"
+    for stream in (sys.stdout, sys.stderr):
+        # Or each child would print it once more.
+        stream.flush()
     answer({"ready": why is None, "error": why})
     if why is not None:
         return
@@ -193,7 +203,7 @@ def zygote(modules):
             answer({"id": request["id"], "error": "a thread was started after the imports: a fork would not be safe"})
             continue
         try:
-            answer({"id": request["id"], "pid": fork_kernel(request, marks)})
+            answer({"id": request["id"], "pid": fork_kernel(request, marks, answers)})
         except OSError as error:
             answer({"id": request["id"], "error": str(error)})
 
@@ -268,15 +278,11 @@ def requests():
             yield json.loads(line)
 
 
-def answer(message):
-    os.write(1, json.dumps(message).encode() + b"\n")
-
-
 def count_threads():
     return len(os.listdir("/proc/self/task"))
 
 
-def fork_kernel(request, marks):
+def fork_kernel(request, marks, answers):
     """Forks twice, so that the engine, which adopts orphans, becomes the kernel's parent and sees its end."""
     read, write = os.pipe()
     middle = os.fork()
@@ -288,6 +294,7 @@ def fork_kernel(request, marks):
                 os.write(write, b"%d" % child)
                 os._exit(0)
             os.close(write)
+            os.close(answers)
         except BaseException:  # noqa: BLE001
             os._exit(1)
         raise Forked(request, marks)
