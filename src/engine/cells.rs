@@ -20,6 +20,10 @@ use crate::notebook::record::Event;
 /// How long an interrupted cell may take to stop before its kernel is killed.
 const INTERRUPT_GRACE: Duration = Duration::from_secs(5);
 
+/// How long a cell may take to stop before it is taken for one that began after the interrupt. A second interrupt while
+/// it stops would disturb that.
+const SECOND_INTERRUPT: Duration = Duration::from_secs(1);
+
 /// Why a run is asked to stop from outside.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Stop {
@@ -186,6 +190,8 @@ impl CellRun<'_> {
         let mut stopping: Option<(Ending, Instant)> = None;
         let mut stop_seen = false;
         let mut told_of_unreadable = false;
+        // Set when the cell began after it had been told to stop, as far as is known here.
+        let mut interrupt_again: Option<Instant> = None;
         loop {
             if idle && let Some(raised) = reply {
                 return stopping.map_or(Ok(raised), |(ending, _)| Err(ending));
@@ -206,11 +212,10 @@ impl CellRun<'_> {
                         }
                     }
                     Incoming::Iopub(message) => {
-                        if message.msg_type == "execute_input" && message.parent_id.as_deref() == Some(&request) {
-                            // A kernel takes no notice of an interrupt while it runs no cell.
-                            if is_stopping {
-                                kernel.interrupt().await;
-                            }
+                        // A kernel takes no notice of an interrupt while it runs no cell.
+                        let begins = message.msg_type == "execute_input" && message.parent_id.as_deref() == Some(&request);
+                        if begins && is_stopping {
+                            interrupt_again = Some(Instant::now() + SECOND_INTERRUPT);
                         }
                         idle |= record(recording, parents, &message, &request);
                         for (comm_id, outputs) in recording.take_unsent_outputs() {
@@ -230,6 +235,10 @@ impl CellRun<'_> {
                         }
                     }
                 },
+                () = sleep_until(interrupt_again) => {
+                    interrupt_again = None;
+                    kernel.interrupt().await;
+                }
                 () = sleep_until(quiet_until) => {
                     if policy.raise_on_iopub_timeout {
                         let seconds = policy.iopub_timeout.as_secs_f64();

@@ -336,7 +336,8 @@ class Interruptions(InFolder):
     def test_ctrl_c_in_a_terminal_saves_the_notebook_under_a_bar(self) -> None:
         process, terminal = pty.fork()
         if process == 0:
-            os.execv(sys.executable, [sys.executable, "-c", PROGRAM])
+            # Without a terminal's name there is no bar.
+            os.execve(sys.executable, [sys.executable, "-c", PROGRAM], {**os.environ, "TERM": "xterm"})
         kernel = self.line.wait()
         os.write(terminal, b"\x03")
         said = b""

@@ -18,6 +18,8 @@ pub(super) async fn show_progress(mut watcher: watch::Receiver<RunProgress>) {
     let target = if on_terminal { ProgressDrawTarget::stderr() } else { ProgressDrawTarget::hidden() };
     let bar = ProgressBar::with_draw_target(Some(0), target)
         .with_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()).progress_chars("=> "));
+    // At once: the first steady tick comes late for a short run.
+    bar.tick();
     bar.enable_steady_tick(Duration::from_millis(200));
     let mut told = 0;
     let mut open = true;
