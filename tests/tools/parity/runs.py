@@ -56,11 +56,11 @@ class Peers:
             self.process.stdout.close()
             self.process = None
 
-    def run(self, tool, case):
-        """What a peer makes of a notebook, from an earlier run where there was one."""
+    def run(self, tool, case, again=False):
+        """What a peer makes of a notebook; unless `again`, from an earlier run where there was one."""
         key = [peers.version(), ORACLE.read_text(), tool, case.text, case.flags, CELL_LIMIT]
         kept = self.results / f"{hashlib.sha256(json.dumps(key).encode()).hexdigest()}.json.gz"
-        if kept.exists():
+        if kept.exists() and not again:
             return json.loads(gzip.decompress(kept.read_bytes()))
         for _ in range(TRIES):
             with Folder(self.home, tool, case) as folder:
