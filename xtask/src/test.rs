@@ -71,14 +71,20 @@ fn run_steps(steps: &mut Steps, options: &Options, data_dir: &Path) -> Result<()
     // cargo-nextest leaves the examples in the documentation out. They come first, so that the last thing to
     // be read is what the tests say.
     if has_nextest && options.runner_arguments.is_empty() {
-        steps.run("documented examples", &mut cargo(&["test", "--workspace", "--doc", "--quiet"]))?;
+        let mut examples = cargo(&["test", "--workspace", "--doc", "--quiet"]);
+        steps.run("documented examples", examples.args(features))?;
     }
     if options.runner_arguments.is_empty() {
         python::run_steps(steps)?;
     }
-    let mut tests =
-        if has_nextest { cargo(&["nextest", "run", "--workspace"]) } else { cargo(&["test", "--workspace"]) };
-    tests.args(features).args(&options.runner_arguments).env(DATA_DIR_VARIABLE, data_dir);
+    // All of them, also after a failure: one run has to tell everything.
+    let runner: &[&str] = if has_nextest { &["nextest", "run"] } else { &["test"] };
+    let mut tests = cargo(runner);
+    tests
+        .args(["--workspace", "--no-fail-fast"])
+        .args(features)
+        .args(&options.runner_arguments)
+        .env(DATA_DIR_VARIABLE, data_dir);
     steps.run("tests", &mut tests)
 }
 
