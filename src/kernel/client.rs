@@ -1,6 +1,6 @@
 //! A kernel and the line to it: started, asked, listened to, ended.
 //!
-//! Two tasks read the shell and iopub sockets into one queue, so that nothing is left in a socket whose
+//! Two tasks read the shell and iopub sockets into one inbox, so that nothing is left in a socket whose
 //! sender would drop it; what the engine has not taken yet waits in our memory, not in the kernel's.
 
 use std::path::Path;
@@ -14,13 +14,13 @@ use jupyter_zmq_client::{
 };
 use serde_json::{Map, Value, json};
 use tempfile::TempDir;
-use tokio::sync::mpsc;
 use tokio::task::AbortHandle;
 use tokio::time::Instant;
 use zeromq::{SocketRecv, ZmqError};
 
 use super::child::{KernelChild, describe_exit};
 use super::connection::{connect, connection_info, runtime_folder, write_connection_file};
+use super::inbox::{Inbox, Writer};
 use super::launch::LaunchCommand;
 use super::message::Message;
 use super::spec::{InterruptMode, Transport};
@@ -75,7 +75,7 @@ pub struct Kernel {
     child: KernelChild,
     shell: Shell,
     control: Control,
-    incoming: mpsc::UnboundedReceiver<Incoming>,
+    inbox: Inbox,
     readers: [AbortHandle; 2],
     interrupt_mode: InterruptMode,
     info: Map<String, Value>,
@@ -160,17 +160,18 @@ impl Kernel {
             Err(_) => return Err(never_answered(start, &child)),
         };
 
-        let (sender, incoming) = mpsc::unbounded_channel();
+        let inbox = Inbox::default();
         let mac = iopub.mac.clone();
-        let iopub = tokio::spawn(read(iopub.socket, mac.clone(), sender.clone(), Incoming::Iopub, false))
+        let iopub = tokio::spawn(read(iopub.socket, mac.clone(), inbox.writer(), Incoming::Iopub, false))
             .abort_handle();
         let DealerRecvConnection { socket, .. } = shell_receive;
-        let shell_reader = tokio::spawn(read(socket, mac, sender, Incoming::Shell, true)).abort_handle();
+        let shell_reader =
+            tokio::spawn(read(socket, mac, inbox.writer(), Incoming::Shell, true)).abort_handle();
         let mut kernel = Self {
             child,
             shell: Shell(shell),
             control: Control(control),
-            incoming,
+            inbox,
             readers: [iopub, shell_reader],
             interrupt_mode: start.interrupt_mode,
             info: Map::new(),
@@ -248,7 +249,7 @@ impl Kernel {
             if self.dead {
                 let status = *exit.borrow();
                 // Messages sent before the death may still be on their way through the readers.
-                return match tokio::time::timeout(LAST_WORDS, self.incoming.recv()).await {
+                return match tokio::time::timeout(LAST_WORDS, self.inbox.next()).await {
                     Ok(Some(incoming)) => incoming,
                     _ => Incoming::Died(status.map_or_else(|| "an unknown end".into(), describe_exit)),
                 };
@@ -256,7 +257,7 @@ impl Kernel {
             tokio::select! {
                 biased;
                 // `None` when both sockets are closed; the exit follows.
-                Some(incoming) = self.incoming.recv() => return incoming,
+                Some(incoming) = self.inbox.next() => return incoming,
                 _ = exit.wait_for(Option::is_some) => self.dead = true,
             }
         }
@@ -264,7 +265,7 @@ impl Kernel {
 
     /// Something that is waiting already, without waiting for more.
     pub fn try_next(&mut self) -> Option<Incoming> {
-        self.incoming.try_recv().ok()
+        self.inbox.try_next()
     }
 
     /// Tells the kernel what an Output widget shows, as a front end does. The code that reads it runs after the
@@ -357,7 +358,7 @@ impl Drop for Kernel {
 async fn read<S: SocketRecv>(
     mut socket: S,
     mac: Option<ring::hmac::Key>,
-    sender: mpsc::UnboundedSender<Incoming>,
+    inbox: Writer,
     wrap: fn(Message) -> Incoming,
     is_reply: bool,
 ) {
@@ -380,8 +381,6 @@ async fn read<S: SocketRecv>(
                 Incoming::Unreadable { is_reply, why: error.message().to_owned() }
             }
         };
-        if sender.send(incoming).is_err() {
-            return;
-        }
+        inbox.push(incoming);
     }
 }

@@ -8,6 +8,7 @@ pub mod discovery;
 pub mod environment;
 mod files;
 mod forked;
+mod inbox;
 mod installer;
 pub mod launch;
 pub mod listing;

@@ -13,6 +13,7 @@ the socket `lease` there. Its event loop runs, and it can be spoken to; for the 
 `{"cwd": "...", "set": {...}, "unset": [...]}`, it looks in its event loop, and answers with `{"error": null}`.
 """
 
+import atexit
 import contextlib
 import gc
 import json
@@ -122,10 +123,22 @@ def run(lease=None, marks=None):
     IPKernelApp._bind_socket = bind_and_lose_nothing
     app = IPKernelApp.instance()
     app.initialize()
+    # After the exit handlers of the notebook, before those of ipykernel.
+    atexit.register(end_control_thread, app)
     wait_less(app.kernel)
     if lease is not None:
         take_in_loop(lease, marks, app.shell)
     app.start()
+
+
+def end_control_thread(app):
+    """ipykernel ends the thread that broadcasts first. The one that was asked to end the kernel may be about to broadcast
+    that it is idle, and would wait for the other for ever.
+    """
+    control = getattr(app, "control_thread", None)
+    if control is not None and control.is_alive():
+        control.stop()
+        control.join(timeout=1)
 
 
 def wait_less(kernel):
@@ -401,7 +414,6 @@ def take_in_loop(lease, marks, shell):
 
 def end(status, known):
     """The interpreter's end, for what this kernel made. The rest would be copied to be thrown away."""
-    import atexit
     import io
     import threading
 

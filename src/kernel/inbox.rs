@@ -1,0 +1,163 @@
+//! What a kernel has sent and the engine has not taken yet.
+//!
+//! It has no bound: a kernel drops what its reader leaves in the socket. But texts of one stream that wait one behind
+//! the other become one message, so that a flood of prints takes the room of its text and is recorded in few steps.
+
+use std::collections::VecDeque;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use serde_json::Value;
+use tokio::sync::Notify;
+
+use super::client::Incoming;
+use super::message::Message;
+
+/// The engine's side.
+#[derive(Debug, Default)]
+pub(super) struct Inbox {
+    shared: Arc<Shared>,
+}
+
+/// The side of one socket's reader.
+#[derive(Debug)]
+pub(super) struct Writer {
+    shared: Arc<Shared>,
+}
+
+#[derive(Debug, Default)]
+struct Shared {
+    state: Mutex<State>,
+    changed: Notify,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    waiting: VecDeque<Incoming>,
+    writers: usize,
+}
+
+impl Shared {
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Inbox {
+    /// Another side to write from.
+    pub(super) fn writer(&self) -> Writer {
+        self.shared.state().writers += 1;
+        Writer { shared: Arc::clone(&self.shared) }
+    }
+
+    /// The next thing; `None` when nothing waits and nobody can write any more. Cancel safe.
+    pub(super) async fn next(&self) -> Option<Incoming> {
+        loop {
+            {
+                let mut state = self.shared.state();
+                if let Some(incoming) = state.waiting.pop_front() {
+                    return Some(incoming);
+                }
+                if state.writers == 0 {
+                    return None;
+                }
+            }
+            self.shared.changed.notified().await;
+        }
+    }
+
+    /// The next thing if it is there already.
+    pub(super) fn try_next(&self) -> Option<Incoming> {
+        self.shared.state().waiting.pop_front()
+    }
+}
+
+impl Writer {
+    pub(super) fn push(&self, incoming: Incoming) {
+        let mut state = self.shared.state();
+        let rest = match (state.waiting.back_mut(), incoming) {
+            (Some(Incoming::Iopub(last)), Incoming::Iopub(message)) => {
+                append_stream(last, message).map(Incoming::Iopub)
+            }
+            (_, incoming) => Some(incoming),
+        };
+        state.waiting.extend(rest);
+        drop(state);
+        self.shared.changed.notify_one();
+    }
+}
+
+impl Drop for Writer {
+    fn drop(&mut self) {
+        self.shared.state().writers -= 1;
+        self.shared.changed.notify_one();
+    }
+}
+
+/// Appends the text of `message` when it continues `last`, else gives it back.
+fn append_stream(last: &mut Message, message: Message) -> Option<Message> {
+    let continues = message.msg_type == "stream"
+        && last.msg_type == "stream"
+        && last.parent_id == message.parent_id
+        && last.content.get("name") == message.content.get("name");
+    match (last.content.get_mut("text"), message.content.get("text")) {
+        (Some(Value::String(text)), Some(Value::String(more))) if continues => {
+            text.push_str(more);
+            None
+        }
+        _ => Some(message),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn stream(parent: &str, name: &str, text: &str) -> Incoming {
+        Incoming::Iopub(Message {
+            msg_type: "stream".into(),
+            date: String::new(),
+            parent_id: Some(parent.into()),
+            content: json!({"name": name, "text": text}).as_object().cloned().unwrap_or_default(),
+            buffers: Vec::new(),
+        })
+    }
+
+    #[tokio::test]
+    async fn texts_of_one_stream_and_request_wait_as_one() {
+        let inbox = Inbox::default();
+        let writer = inbox.writer();
+        for (parent, name, text) in [
+            ("1", "stdout", "a"),
+            ("1", "stdout", "b"),
+            ("1", "stderr", "c"),
+            ("2", "stderr", "d"),
+            ("2", "stderr", "e"),
+        ] {
+            writer.push(stream(parent, name, text));
+        }
+        drop(writer);
+        let mut texts = Vec::new();
+        while let Some(Incoming::Iopub(message)) = inbox.next().await {
+            texts.push(message.text("text").to_owned());
+        }
+        assert_eq!(texts, ["ab", "c", "de"]);
+    }
+
+    #[tokio::test]
+    async fn who_waits_hears_of_what_comes_and_of_the_end() {
+        let inbox = Inbox::default();
+        let (one, other) = (inbox.writer(), inbox.writer());
+        let writing = tokio::spawn(async move {
+            tokio::task::yield_now().await;
+            one.push(stream("1", "stdout", "a"));
+            drop(one);
+            tokio::task::yield_now().await;
+            drop(other);
+        });
+        assert!(inbox.next().await.is_some());
+        assert!(inbox.next().await.is_none());
+        writing.await.unwrap();
+    }
+}
