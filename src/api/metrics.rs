@@ -50,6 +50,7 @@ fn describe() {
     describe_counter!("bindery_http_requests_total", "Requests answered, by method, route and status.");
     describe_histogram!("bindery_http_request_seconds", "How long requests took, by method and route.");
     describe_histogram!("bindery_kernel_start_seconds", "How long kernels took to answer.");
+    describe_gauge!("bindery_kernels_ready", "Kernels that wait for an execution, by kernel.");
     metrics::gauge!("bindery_build_info", "version" => env!("CARGO_PKG_VERSION")).set(1.0);
 }
 
@@ -78,6 +79,9 @@ pub(super) async fn scrape(State(engine): State<Engine>) -> Answer<impl IntoResp
         }
         // The other metrics are needed most while a system is down.
         Err(error) => tracing::warn!(%error, cause = error.cause(), "executions cannot be counted now"),
+    }
+    for ready in engine.ready_kernels() {
+        metrics::gauge!("bindery_kernels_ready", "kernel" => ready.kernel).set(ready.count as f64);
     }
     let text = HANDLE.get().map(PrometheusHandle::render).unwrap_or_default();
     Ok(([(header::CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")], text))

@@ -217,7 +217,7 @@ impl CellRun<'_> {
                         if begins && is_stopping {
                             interrupt_again = Some(Instant::now() + SECOND_INTERRUPT);
                         }
-                        idle |= record(recording, parents, &message, &request);
+                        idle |= record(recording, parents, message, &request);
                         for (comm_id, outputs) in recording.take_unsent_outputs() {
                             kernel.update_widget(comm_id, outputs).await;
                         }

@@ -17,6 +17,9 @@ use crate::execution::ExecutionId;
 use crate::notebook::Notebook;
 use crate::notebook::record::{Event, Recorder};
 
+/// What a line may take, in bytes, that is made again and again.
+const LINE: usize = 64 * 1024;
+
 /// One line after the first.
 #[derive(Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -115,6 +118,8 @@ impl Journal {
             }
         };
         self.pending.drain(..written);
+        // Not kept for ever at the size of the largest output.
+        self.pending.shrink_to(LINE.max(self.pending.len()));
         done
     }
 }

@@ -48,24 +48,23 @@ pub(super) fn timing(cell: usize, moment: &str, message: &Message) -> Event {
 pub(super) fn record(
     recording: &mut Recording,
     parents: &HashMap<String, usize>,
-    message: &Message,
+    message: Message,
     request: &str,
 ) -> bool {
     let Some(parent) = message.parent_id.as_deref() else { return false };
     let Some(&cell) = parents.get(parent) else { return false };
-    let state = message.text("execution_state");
     if message.msg_type.starts_with("comm_") {
         recording.apply(Event::Comm(comm(message, parents)));
         return false;
     }
-    for event in events(cell, message) {
-        recording.apply(event);
-    }
-    message.msg_type == "status" && state == "idle" && parent == request
+    let is_idle = message.msg_type == "status" && message.text("execution_state") == "idle";
+    let is_done = is_idle && parent == request;
+    events(cell, message, |event| recording.apply(event));
+    is_done
 }
 
-fn comm(message: &Message, parents: &HashMap<String, usize>) -> CommMessage {
-    let data = message.content.get("data").and_then(Value::as_object).cloned().unwrap_or_default();
+fn comm(mut message: Message, parents: &HashMap<String, usize>) -> CommMessage {
+    let data = object(message.content.remove("data"));
     let target_name = message.content.get("target_name").and_then(Value::as_str);
     // An Output widget names the request whose outputs it captures, and none when it is done.
     let captured = data.get("state").and_then(|state| state.get("msg_id")).and_then(Value::as_str);
@@ -80,65 +79,79 @@ fn comm(message: &Message, parents: &HashMap<String, usize>) -> CommMessage {
     }
 }
 
-/// What a broadcast means for its cell.
-fn events(cell: usize, message: &Message) -> Vec<Event> {
-    let content = &message.content;
-    let field = |name: &str| content.get(name).cloned().unwrap_or(Value::Null);
-    let map = |name: &str| content.get(name).and_then(Value::as_object).cloned().unwrap_or_else(Map::new);
-    let display_id = content.get("transient").and_then(|it| it.get("display_id")).and_then(Value::as_str);
-    let mut events = Vec::new();
+/// Tells what a broadcast means for its cell. What may be large (texts, images) is moved, not copied.
+fn events(cell: usize, message: Message, mut tell: impl FnMut(Event)) {
+    let Message { msg_type, date, mut content, .. } = message;
     if let Some(count) = content.get("execution_count").and_then(Value::as_u64) {
-        events.push(Event::ExecutionCount { cell, count });
+        tell(Event::ExecutionCount { cell, count });
     }
-    let output = match message.msg_type.as_str() {
+    let mut text = |name: &str| match content.remove(name) {
+        Some(Value::String(text)) => text,
+        _ => String::new(),
+    };
+    match msg_type.as_str() {
         "stream" => {
-            json!({"name": message.text("name"), "output_type": "stream", "text": message.text("text")})
+            let (name, text) = (text("name"), text("text"));
+            let output = [("name", name), ("output_type", msg_type), ("text", text)];
+            let output = output.map(|(field, text)| (field.to_owned(), Value::from(text)));
+            tell(Event::Output { cell, output: Value::from_iter(output), display_id: None });
         }
-        "display_data" => {
-            json!({"data": map("data"), "metadata": map("metadata"), "output_type": "display_data"})
+        "display_data" | "execute_result" | "update_display_data" => {
+            displayed(cell, &msg_type, content, tell)
         }
-        "execute_result" => json!({
-            "data": map("data"), "execution_count": field("execution_count"), "metadata": map("metadata"),
-            "output_type": "execute_result",
-        }),
-        "error" => json!({
-            "ename": message.text("ename"), "evalue": message.text("evalue"), "output_type": "error",
-            "traceback": strings(content.get("traceback")),
-        }),
+        "error" => {
+            let (ename, evalue) = (text("ename"), text("evalue"));
+            let traceback = strings(content.get("traceback"));
+            let output =
+                json!({"ename": ename, "evalue": evalue, "output_type": "error", "traceback": traceback});
+            tell(Event::Output { cell, output, display_id: None });
+        }
         "clear_output" => {
             let wait = content.get("wait").and_then(Value::as_bool).unwrap_or(false);
-            events.push(Event::ClearOutput { cell, wait });
-            return events;
+            tell(Event::ClearOutput { cell, wait });
         }
-        "status" | "execute_input" => {
-            let moment = match (message.msg_type.as_str(), message.text("execution_state")) {
+        "status" | "execute_input" if !date.is_empty() => {
+            let moment = match (msg_type.as_str(), text("execution_state").as_str()) {
                 ("execute_input", _) => "iopub.execute_input",
                 (_, "busy") => "iopub.status.busy",
                 (_, "idle") => "iopub.status.idle",
-                _ => return events,
+                _ => return,
             };
-            if !message.date.is_empty() {
-                events.push(timing(cell, moment, message));
-            }
-            return events;
+            tell(Event::Timing { cell, moment: moment.into(), time: date });
         }
-        "update_display_data" => {
-            if let Some(display_id) = display_id {
-                let (data, metadata) = (map("data"), map("metadata"));
-                events.push(Event::UpdateDisplay { display_id: display_id.into(), data, metadata });
-            }
-            return events;
-        }
-        _ => return events,
-    };
-    // A display that is shown once more updates where it was shown before.
-    if let Some(display_id) = display_id {
-        events.push(Event::UpdateDisplay {
-            display_id: display_id.into(),
-            data: map("data"),
-            metadata: map("metadata"),
-        });
+        _ => {}
     }
-    events.push(Event::Output { cell, output, display_id: display_id.map(str::to_owned) });
-    events
+}
+
+/// What is shown by a mimebundle; with a display id, it updates as well where it was shown before.
+fn displayed(cell: usize, msg_type: &str, mut content: Map<String, Value>, mut tell: impl FnMut(Event)) {
+    let (data, metadata) = (object(content.remove("data")), object(content.remove("metadata")));
+    let display_id = content.get("transient").and_then(|it| it.get("display_id")).and_then(Value::as_str);
+    let is_update = msg_type == "update_display_data";
+    if let Some(display_id) = display_id {
+        let (data, metadata, display_id) = match is_update {
+            true => return tell(Event::UpdateDisplay { display_id: display_id.into(), data, metadata }),
+            false => (data.clone(), metadata.clone(), display_id.to_owned()),
+        };
+        tell(Event::UpdateDisplay { display_id, data, metadata });
+    }
+    if is_update {
+        return;
+    }
+    let mut output = Map::new();
+    output.insert("data".into(), data.into());
+    if msg_type == "execute_result" {
+        let count = content.get("execution_count").cloned().unwrap_or_default();
+        output.insert("execution_count".into(), count);
+    }
+    output.insert("metadata".into(), metadata.into());
+    output.insert("output_type".into(), msg_type.into());
+    tell(Event::Output { cell, output: output.into(), display_id: display_id.map(str::to_owned) });
+}
+
+fn object(value: Option<Value>) -> Map<String, Value> {
+    match value {
+        Some(Value::Object(map)) => map,
+        _ => Map::new(),
+    }
 }

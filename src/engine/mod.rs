@@ -20,9 +20,9 @@ mod work;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use tokio::sync::broadcast;
+use tokio::sync::{Semaphore, broadcast};
 
-use crate::config::{Config, TemplateStoreConfig};
+use crate::config::{Config, TemplateStoreConfig, WarmKernels};
 use crate::db::Database;
 use crate::error::{Error, Result};
 use crate::execution::ExecutionId;
@@ -50,6 +50,8 @@ struct Inner {
     owner: String,
     /// Told when an execution's first code cell is done, and when it has ended.
     milestones: broadcast::Sender<(ExecutionId, Milestone)>,
+    /// A place for each kernel that is ending, as many as there are workers.
+    endings: Arc<Semaphore>,
 }
 
 /// What those who wait for an execution wait for.
@@ -128,6 +130,7 @@ impl Engine {
                 wakeup: Wakeup::default(),
                 owner: uuid::Uuid::new_v4().to_string(),
                 milestones: broadcast::channel(1024).0,
+                endings: Arc::new(Semaphore::new(config.workers)),
                 config,
             }),
         })
@@ -165,6 +168,11 @@ impl Engine {
 
     fn store(&self) -> &dyn TemplateStore {
         &*self.inner.store
+    }
+
+    /// How many kernels of each kept kernelspec wait for an execution.
+    pub fn ready_kernels(&self) -> Vec<WarmKernels> {
+        self.pool().ready()
     }
 
     fn pool(&self) -> &KernelPool {

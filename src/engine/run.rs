@@ -2,6 +2,7 @@
 //! status, then end the kernel and tell MLflow. The order is the promise: "done" is written when it is.
 
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
 use jiff::Timestamp;
@@ -135,16 +136,39 @@ impl Engine {
             }
         }
         self.announce(lease.id, Milestone::Ended);
-        if let Some(kernel) = kernel {
-            kernel.shutdown(shutdown_grace).await;
-        }
-        self.kill_orphans(lease.id).await;
-        if let Some(tracking) = tracking {
-            let file_name = finish.output_path.as_deref().unwrap_or(&execution.request.output_path);
-            let file_name = file_name.rsplit('/').next().unwrap_or(file_name);
-            tracking.finish(finish.status, file_name, notebook.to_bytes()).await;
-        }
+        let engine = self.clone();
+        let id = lease.id;
+        let end_kernel = async move {
+            if let Some(kernel) = kernel {
+                kernel.shutdown(shutdown_grace).await;
+            }
+            engine.kill_orphans(id).await;
+        };
+        let Some(tracking) = tracking else {
+            self.end_later(end_kernel).await;
+            return Ok(());
+        };
+        // What the notebook's exit handlers record is part of MLflow's run.
+        end_kernel.await;
+        let file_name = finish.output_path.as_deref().unwrap_or(&execution.request.output_path);
+        let file_name = file_name.rsplit('/').next().unwrap_or(file_name);
+        tracking.finish(finish.status, file_name, notebook.to_bytes()).await;
         Ok(())
+    }
+
+    /// Ends a kernel while its worker goes on: nobody waits for that. No more at once than there are workers.
+    async fn end_later(&self, ending: impl Future<Output = ()> + Send + 'static) {
+        let Ok(place) = Arc::clone(&self.inner.endings).acquire_owned().await else { return };
+        tokio::spawn(async move {
+            ending.await;
+            drop(place);
+        });
+    }
+
+    /// Returns when every kernel has ended.
+    pub(super) async fn kernels_ended(&self) {
+        let all = u32::try_from(self.config().workers).unwrap_or(u32::MAX);
+        let _ = self.inner.endings.acquire_many(all).await;
     }
 
     /// What marks every process of an execution on this machine.

@@ -70,6 +70,7 @@ impl Engine {
         )
         .await?;
         drop(settling);
+        self.kernels_ended().await;
         let _ = keeping_warm.await;
         Ok(())
     }
