@@ -1,5 +1,6 @@
 //! Tasks of this repository that are more than one cargo command: `cargo xtask TASK`.
 
+mod bench;
 mod cargo;
 mod emulators;
 mod languages;
@@ -14,6 +15,7 @@ use steps::Failed;
 const USAGE: &str = "\
 Usage: cargo xtask test [--only-tests] [-- RUNNER ARGUMENTS]
        cargo xtask python
+       cargo xtask bench [--only NAME,…] [--rounds N] [--markdown FILE] [--json FILE]
 
 Checks everything, with whatever that needs: formatting, clippy, documentation, tests. The kernel
 environments that the tests run on, papermill to compare with and emulators of cloud storage are installed
@@ -26,6 +28,9 @@ again. Python 3.10 or newer must be on PATH; without npm the tests of Azure are 
 
 `python` builds the wheel, with the binary that the tests are built with, and tests its module in a fresh
 environment. `test` does so too, unless there are runner arguments.
+
+`bench` measures the release build beside papermill, `jupyter execute`, nbclient and ploomber-engine, which it
+installs below target/bench, and prints medians and ratios; `cargo xtask bench --help` tells more.
 ";
 
 fn main() -> ExitCode {
@@ -37,6 +42,7 @@ fn main() -> ExitCode {
         }
         Ok(Task::Test(options)) => test::run(&options),
         Ok(Task::Python) => python::run(),
+        Ok(Task::Bench(arguments)) => bench::run(&arguments),
         Err(fault) => Err(Failed(format!("{fault}\n\n{USAGE}"))),
     };
     match done {
@@ -53,6 +59,7 @@ enum Task {
     Help,
     Test(test::Options),
     Python,
+    Bench(Vec<String>),
 }
 
 fn parse(arguments: &[String]) -> Result<Task, String> {
@@ -60,6 +67,7 @@ fn parse(arguments: &[String]) -> Result<Task, String> {
     match arguments.next().map(String::as_str) {
         None | Some("help" | "--help" | "-h") => return Ok(Task::Help),
         Some("test") => {}
+        Some("bench") => return Ok(Task::Bench(arguments.cloned().collect())),
         Some("python") => {
             return match arguments.next() {
                 None => Ok(Task::Python),
@@ -101,6 +109,7 @@ mod tests {
         assert_eq!(parsed("test store"), Err("`store` is unknown to `cargo xtask test`".into()));
         assert_eq!(parsed(""), Ok(Task::Help));
         assert_eq!(parsed("test --help"), Ok(Task::Help));
+        assert_eq!(parsed("bench --only cells"), Ok(Task::Bench(vec!["--only".into(), "cells".into()])));
         assert_eq!(parsed("python"), Ok(Task::Python));
         assert_eq!(parsed("python 3"), Err("`3` is unknown to `cargo xtask python`".into()));
     }
