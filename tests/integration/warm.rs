@@ -245,7 +245,8 @@ async fn a_dead_zygote_takes_no_kernel_with_it_and_is_replaced() {
     assert_ne!(zygote(), Some(first));
     drop((kernel, ready));
     place.stop().await;
-    assert_eq!(zygote(), None, "it ends with its pool");
+    // Kernels that were dropped look the same until the system has killed them.
+    until("it ends with its pool", async || zygote().is_none().then_some(())).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -53,8 +53,8 @@ def main():
         zygote(arguments[1:])
         return
     except Forked as forked:
-        request, marks = forked.args
-    as_deep_as_ipykernel(become_kernel, request, marks)
+        terms = forked.args
+    as_deep_as_ipykernel(become_kernel, *terms)
 
 
 def as_deep_as_ipykernel(start, *arguments):
@@ -123,6 +123,8 @@ def run(lease=None, marks=None):
     IPKernelApp._bind_socket = bind_and_lose_nothing
     app = IPKernelApp.instance()
     app.initialize()
+    # Not looked through by every collection, nor at the end.
+    gc.freeze()
     # After the exit handlers of the notebook, before those of ipykernel.
     atexit.register(end_control_thread, app)
     wait_less(app.kernel)
@@ -187,8 +189,50 @@ def lives(pid):
         return stat.read().rpartition(b")")[2].split()[0] != b"Z"
 
 
+class ParsedArguments:
+    """What ipykernel makes of its arguments, found out once before kernels are forked: an eighth of their start."""
+
+    def __init__(self):
+        self.known, self.parsed = None, None
+
+    def take(self, argv):
+        """Parses arguments, unless they differ only in the connection file from those before."""
+        known = [argv[0], None, *argv[2:]] if argv[:1] == ["-f"] and len(argv) > 1 else None
+        if known is None or known == self.known:
+            return
+        from ipykernel.kernelapp import IPKernelApp
+
+        with contextlib.suppress(Exception):
+            app = IPKernelApp()
+            flags, aliases = app.flatten_flags()
+            loader = app._create_loader(argv, aliases, flags, classes=list(app._classes_with_config_traits()))
+            self.parsed, self.known = (loader.load_config(), loader.extra_args), known
+
+    def use(self, argv):
+        """As `parse_command_line` (traitlets' application.py), which it takes the place of in this process."""
+        if self.known is None or [argv[0], None, *argv[2:]] != self.known:
+            return
+        import copy
+
+        from ipykernel.kernelapp import IPKernelApp
+
+        parse = IPKernelApp.parse_command_line
+        config, extra_args = self.parsed
+
+        def parse_command_line(app, other=None):
+            if other is not None:
+                return parse(app, other)
+            app.argv = list(argv)
+            app.cli_config = copy.deepcopy(config)
+            app.cli_config.IPKernelApp.connection_file = argv[1]
+            app.update_config(app.cli_config)
+            app.extra_args = list(extra_args)
+
+        IPKernelApp.parse_command_line = parse_command_line
+
+
 def zygote(modules):
-    marks = Marks()
+    marks, arguments = Marks(), ParsedArguments()
     # What modules print when they are imported is no answer.
     answers = os.dup(1)
     os.dup2(2, 1)
@@ -216,7 +260,8 @@ def zygote(modules):
             answer({"id": request["id"], "error": "a thread was started after the imports: a fork would not be safe"})
             continue
         try:
-            answer({"id": request["id"], "pid": fork_kernel(request, marks, answers)})
+            arguments.take(request["argv"])
+            answer({"id": request["id"], "pid": fork_kernel(request, marks, arguments, answers)})
         except OSError as error:
             answer({"id": request["id"], "error": str(error)})
 
@@ -295,7 +340,7 @@ def count_threads():
     return len(os.listdir("/proc/self/task"))
 
 
-def fork_kernel(request, marks, answers):
+def fork_kernel(request, marks, arguments, answers):
     """Forks twice, so that the engine, which adopts orphans, becomes the kernel's parent and sees its end."""
     read, write = os.pipe()
     middle = os.fork()
@@ -310,7 +355,7 @@ def fork_kernel(request, marks, answers):
             os.close(answers)
         except BaseException:  # noqa: BLE001
             os._exit(1)
-        raise Forked(request, marks)
+        raise Forked(request, marks, arguments)
     os.close(write)
     with os.fdopen(read, "rb") as pipe:
         pid = pipe.read()
@@ -320,7 +365,7 @@ def fork_kernel(request, marks, answers):
     return int(pid)
 
 
-def become_kernel(request, marks):
+def become_kernel(request, marks, arguments):
     """Never comes back."""
     import socket
 
@@ -340,6 +385,7 @@ def become_kernel(request, marks):
             os.close(opened)
         start_anew()
         look_like_ipykernel(request["argv"])
+        arguments.use(request["argv"])
         lease = socket.socket(socket.AF_UNIX)
         lease.connect(os.path.join(folder, "lease"))
         run(lease, marks)
