@@ -54,22 +54,14 @@ def nbclient(job):
     return time.perf_counter() - begun
 
 
-def papermill_pool(job):
-    return pool(job, execute_by_papermill)
-
-
-def ploomber_pool(job):
-    return pool(job, execute_by_ploomber)
-
-
-def pool(job, execute):
-    """A pool of processes that have imported everything."""
+def pool(job):
+    """papermill in a pool of processes that have imported everything."""
     import multiprocessing
 
     with multiprocessing.get_context("spawn").Pool(job["workers"]) as workers:
-        workers.map(execute, [job["notebooks"][0]] * job["workers"], chunksize=1)
+        workers.map(execute_by_papermill, [job["notebooks"][0]] * job["workers"], chunksize=1)
         begun = time.perf_counter()
-        workers.map(execute, job["notebooks"], chunksize=1)
+        workers.map(execute_by_papermill, job["notebooks"], chunksize=1)
         return time.perf_counter() - begun
 
 
@@ -79,14 +71,8 @@ def execute_by_papermill(notebook):
     papermill.execute_notebook(notebook, f"{notebook}.{os.getpid()}.ipynb", progress_bar=False)
 
 
-def execute_by_ploomber(notebook):
-    import ploomber_engine
-
-    ploomber_engine.execute_notebook(notebook, f"{notebook}.{os.getpid()}.ipynb", progress_bar=False)
-
-
 if __name__ == "__main__":
     job = json.loads(sys.argv[1])
-    seconds = {"bare": bare, "nbclient": nbclient, "papermill": papermill_pool, "ploomber": ploomber_pool}[job["do"]](job)
+    seconds = {"bare": bare, "nbclient": nbclient, "pool": pool}[job["do"]](job)
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
     print(json.dumps({"seconds": seconds, "peak": peak}))

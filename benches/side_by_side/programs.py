@@ -10,6 +10,8 @@ import subprocess
 import time
 
 HERE = pathlib.Path(__file__).parent
+# Seconds.
+PATIENCE = 300
 
 
 class Failed(Exception):
@@ -37,7 +39,12 @@ def run(command, tools, memory=False):
             # The peak is kept by the kernel of the system: only what comes after the last look is missed.
             peak = status(process.pid, "VmHWM") or peak
             time.sleep(0.001)
-        code = process.wait()
+        try:
+            code = process.wait(PATIENCE)
+        except subprocess.TimeoutExpired as fault:
+            process.kill()
+            process.wait()
+            raise Failed(f"{command[0]} did not end within {PATIENCE} s") from fault
         seconds = time.perf_counter() - begun
         if code != 0:
             log.seek(0)
@@ -48,7 +55,10 @@ def run(command, tools, memory=False):
 def inside(job, tools):
     """Runs a job of `inside.py` in the peers' environment."""
     command = [tools.peers / "bin" / "python", HERE / "inside.py", json.dumps(job)]
-    done = subprocess.run(command, cwd=tools.work, env=tools.variables, capture_output=True, text=True)
+    try:
+        done = subprocess.run(command, cwd=tools.work, env=tools.variables, capture_output=True, text=True, timeout=PATIENCE)
+    except subprocess.TimeoutExpired as fault:
+        raise Failed(f"{job['do']} did not end within {PATIENCE} s") from fault
     if done.returncode != 0:
         raise Failed(f"{job['do']}:\n{done.stderr[-2000:]}")
     result = json.loads(done.stdout.splitlines()[-1])
