@@ -73,7 +73,7 @@ pub(super) async fn run_cells(
         }
         recording.cell_started(cell);
         let Some(code) = executable_source(recording, cell, policy) else {
-            recording.cell_finished(cell, false).await;
+            recording.cell_finished(cell, false);
             continue;
         };
         let tagged = recording.cells()[cell].has_tag("raises-exception");
@@ -88,7 +88,7 @@ pub(super) async fn run_cells(
             Ok(Some(error)) if !stops_on_error || policy.allows(&error.ename) => None,
             // A polite exit ends the notebook, and well: papermill's rule.
             Ok(Some(error)) if is_polite_exit(&error.ename, &error.evalue) => {
-                recording.cell_finished(cell, false).await;
+                recording.cell_finished(cell, false);
                 return shown_error(recording, policy).map_or(Ending::Complete, Ending::Failed);
             }
             Ok(Some(error)) => {
@@ -97,7 +97,7 @@ pub(super) async fn run_cells(
             Err(ending) => Some(ending),
         };
         if failure != Some(Ending::Stopped(Stop::LeaseLost, cell)) {
-            recording.cell_finished(cell, failure.is_some()).await;
+            recording.cell_finished(cell, failure.is_some());
         }
         if let Some(ending) = failure {
             return ending;
@@ -274,7 +274,7 @@ impl CellRun<'_> {
                     // Its death is the next thing to be heard.
                     stopping = stopping.map(|(ending, _)| (ending, Instant::now() + INTERRUPT_GRACE));
                 }
-                () = recording.save_due() => recording.save_partial().await,
+                () = recording.save_due() => recording.save_partial(),
             }
         }
     }

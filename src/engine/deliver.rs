@@ -69,7 +69,7 @@ impl Engine {
             Some(_) => output.resumed(saved),
             None => output.beside(),
         };
-        output.save(&notebook).await?;
+        output.save(&notebook)?;
         Ok(Some(output.relative().to_owned()))
     }
 }

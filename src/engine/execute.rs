@@ -231,7 +231,7 @@ pub async fn execute_file(
     };
     // Before anything runs: an output that cannot be written is better found out now.
     if let Some(file) = &mut file {
-        file.save(recorder.notebook()).await?;
+        file.save(recorder.notebook())?;
     }
     if let Some(upload) = &mut upload {
         upload.first(recorder.notebook()).await?;
@@ -312,7 +312,7 @@ async fn save(
     notebook: &Notebook,
 ) -> Result<Option<Vec<u8>>> {
     match (file, upload) {
-        (Some(mut file), _) => file.save(notebook).await.map(|()| None),
+        (Some(mut file), _) => file.save(notebook).map(|()| None),
         (None, Some(upload)) => upload.finish(notebook).await.map(|()| None),
         (None, None) => Ok(Some(notebook.to_bytes())),
     }

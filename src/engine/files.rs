@@ -1,11 +1,36 @@
 //! Notebook files: read within a limit, replaced atomically.
 
-use std::fs::Metadata;
-use std::io::{Read, Write};
+use std::fs::{File, Metadata};
+use std::io::{BufWriter, Read, Write};
 use std::os::unix::fs::{FileTypeExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
 use crate::error::{Error, Result};
+use crate::notebook::{Notebook, json};
+
+/// How much of a file is written at once, in bytes.
+const PIECE: usize = 64 * 1024;
+
+/// What a file can hold. It is written piece by piece: a large notebook is nowhere in memory a second time.
+pub trait Content {
+    /// Writes all of it.
+    ///
+    /// # Errors
+    /// Only when `out` refuses the bytes.
+    fn write_to(&self, out: &mut impl Write) -> std::io::Result<()>;
+}
+
+impl Content for [u8] {
+    fn write_to(&self, out: &mut impl Write) -> std::io::Result<()> {
+        out.write_all(self)
+    }
+}
+
+impl Content for Notebook {
+    fn write_to(&self, out: &mut impl Write) -> std::io::Result<()> {
+        json::write(out, self)
+    }
+}
 
 /// Reads a file of at most `limit` bytes. `shown` is how the caller named it.
 ///
@@ -38,17 +63,22 @@ pub fn read(path: &Path, shown: &str, limit: u64) -> Result<Vec<u8>> {
 ///
 /// # Errors
 /// `Conflict` when `create_new` and it exists, `Unavailable` when it cannot be written (disk full, read-only).
-pub fn write(path: &Path, shown: &str, bytes: &[u8], create_new: bool) -> Result<Metadata> {
+pub fn write(
+    path: &Path,
+    shown: &str,
+    content: &(impl Content + ?Sized),
+    create_new: bool,
+) -> Result<Metadata> {
     let failed = |error| not_written(shown, error);
     // Renamed onto `/dev/null`, the notebook would take its place, for everybody.
     if std::fs::metadata(path).is_ok_and(|metadata| metadata.file_type().is_char_device()) {
         let device = std::fs::OpenOptions::new().write(true).open(path);
         return device
-            .and_then(|mut device| device.write_all(bytes).and_then(|()| device.metadata()))
+            .and_then(|device| fill(&device, content).and_then(|()| device.metadata()))
             .map_err(failed);
     }
     let path = &followed(path);
-    let file = write_beside(path, bytes).map_err(failed)?;
+    let file = write_beside(path, content).map_err(failed)?;
     let written = file.as_file().metadata().map_err(failed)?;
     if create_new {
         file.persist_noclobber(path).map_err(|error| match error.error.kind() {
@@ -71,7 +101,7 @@ pub fn write(path: &Path, shown: &str, bytes: &[u8], create_new: bool) -> Result
 pub fn replace(
     path: &Path,
     shown: &str,
-    bytes: &[u8],
+    content: &(impl Content + ?Sized),
     may_go: impl Fn(&Path) -> bool,
 ) -> Result<Option<Metadata>> {
     let failed = |error| not_written(shown, error);
@@ -79,7 +109,7 @@ pub fn replace(
     if path.exists() && !may_go(path) {
         return Ok(None);
     }
-    let file = write_beside(path, bytes).map_err(failed)?;
+    let file = write_beside(path, content).map_err(failed)?;
     let written = file.as_file().metadata().map_err(failed)?;
     match exchange(file.path(), path) {
         Ok(()) if may_go(file.path()) => Ok(Some(written)),
@@ -115,9 +145,9 @@ fn followed(path: &Path) -> PathBuf {
     }
 }
 
-/// A temporary file beside `path` that holds `bytes`, with the permissions that `path` has, or that a new file of this
+/// A temporary file beside `path` that holds `content`, with the permissions that `path` has, or that a new file of this
 /// process gets: tempfile's own are 0600.
-fn write_beside(path: &Path, bytes: &[u8]) -> std::io::Result<tempfile::NamedTempFile> {
+fn write_beside(path: &Path, content: &(impl Content + ?Sized)) -> std::io::Result<tempfile::NamedTempFile> {
     let folder = path.parent().unwrap_or(Path::new("."));
     std::fs::create_dir_all(folder)?;
     let mut builder = tempfile::Builder::new();
@@ -128,13 +158,19 @@ fn write_beside(path: &Path, bytes: &[u8]) -> std::io::Result<tempfile::NamedTem
         use std::os::unix::fs::PermissionsExt;
         builder.permissions(std::fs::Permissions::from_mode(0o666));
     }
-    let mut file = builder.tempfile_in(folder)?;
+    let file = builder.tempfile_in(folder)?;
     if let Some(permissions) = permissions {
         file.as_file().set_permissions(permissions)?;
     }
-    file.write_all(bytes)?;
+    fill(file.as_file(), content)?;
     file.as_file().sync_data()?;
     Ok(file)
+}
+
+fn fill(file: &File, content: &(impl Content + ?Sized)) -> std::io::Result<()> {
+    let mut out = BufWriter::with_capacity(PIECE, file);
+    content.write_to(&mut out)?;
+    out.flush()
 }
 
 fn not_written(shown: &str, error: std::io::Error) -> Error {
@@ -156,10 +192,13 @@ mod tests {
         use std::os::unix::fs::PermissionsExt;
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("a/b.ipynb");
-        write(&path, "a/b.ipynb", b"one", true).unwrap();
+        write(&path, "a/b.ipynb", b"one".as_slice(), true).unwrap();
         std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o640)).unwrap();
-        assert_eq!(write(&path, "a/b.ipynb", b"two", true).unwrap_err().kind(), ErrorKind::Conflict);
-        write(&path, "a/b.ipynb", b"two", false).unwrap();
+        assert_eq!(
+            write(&path, "a/b.ipynb", b"two".as_slice(), true).unwrap_err().kind(),
+            ErrorKind::Conflict
+        );
+        write(&path, "a/b.ipynb", b"two".as_slice(), false).unwrap();
         assert_eq!(read(&path, "a/b.ipynb", 3).unwrap(), b"two");
         assert_eq!(std::fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o640);
         assert_eq!(std::fs::read_dir(path.parent().unwrap()).unwrap().count(), 1);
@@ -171,8 +210,8 @@ mod tests {
         let (file, link) = (folder.path().join("file"), folder.path().join("link"));
         std::fs::write(&file, "old").unwrap();
         std::os::unix::fs::symlink("file", &link).unwrap();
-        write(&link, "link", b"new", false).unwrap();
-        assert!(replace(&link, "link", b"newer", |_| true).unwrap().is_some());
+        write(&link, "link", b"new".as_slice(), false).unwrap();
+        assert!(replace(&link, "link", b"newer".as_slice(), |_| true).unwrap().is_some());
         assert!(link.is_symlink());
         assert_eq!(std::fs::read(&file).unwrap(), b"newer");
     }
@@ -183,16 +222,19 @@ mod tests {
         let path = folder.path().join("a.ipynb");
         let holds =
             |text: &'static [u8]| move |file: &Path| std::fs::read(file).is_ok_and(|bytes| bytes == text);
-        assert!(replace(&path, "a", b"one", holds(b"zero")).unwrap().is_some(), "nothing was there");
-        assert!(replace(&path, "a", b"two", holds(b"one")).unwrap().is_some());
-        assert!(replace(&path, "a", b"three", holds(b"one")).unwrap().is_none());
+        assert!(
+            replace(&path, "a", b"one".as_slice(), holds(b"zero")).unwrap().is_some(),
+            "nothing was there"
+        );
+        assert!(replace(&path, "a", b"two".as_slice(), holds(b"one")).unwrap().is_some());
+        assert!(replace(&path, "a", b"three".as_slice(), holds(b"one")).unwrap().is_none());
         // Somebody writes between the first look and the exchange.
         let looks = std::cell::Cell::new(0);
         let written_meanwhile = |_: &Path| {
             looks.set(looks.get() + 1);
             looks.get() == 1
         };
-        assert!(replace(&path, "a", b"three", written_meanwhile).unwrap().is_none());
+        assert!(replace(&path, "a", b"three".as_slice(), written_meanwhile).unwrap().is_none());
         assert_eq!(std::fs::read(&path).unwrap(), b"two");
         assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 1);
     }
@@ -204,8 +246,11 @@ mod tests {
         let (null, full) = (folder.path().join("null"), folder.path().join("full"));
         std::os::unix::fs::symlink("/dev/null", &null).unwrap();
         std::os::unix::fs::symlink("/dev/full", &full).unwrap();
-        write(&null, "null", b"one", false).unwrap();
-        assert_eq!(write(&full, "full", b"one", false).unwrap_err().kind(), ErrorKind::Unavailable);
+        write(&null, "null", b"one".as_slice(), false).unwrap();
+        assert_eq!(
+            write(&full, "full", b"one".as_slice(), false).unwrap_err().kind(),
+            ErrorKind::Unavailable
+        );
         assert!(null.is_symlink() && full.is_symlink());
     }
 

@@ -5,7 +5,7 @@
 //! together are complete. Appending costs what is appended.
 
 use std::fs::File;
-use std::io::{BufRead, BufReader, Write};
+use std::io::{BufRead, BufReader, BufWriter, Write};
 use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
@@ -17,7 +17,7 @@ use crate::execution::ExecutionId;
 use crate::notebook::Notebook;
 use crate::notebook::record::{Event, Recorder};
 
-/// What a line may take, in bytes, that is made again and again.
+/// Lines up to this length, in bytes, are written at once.
 const LINE: usize = 64 * 1024;
 
 /// One line after the first.
@@ -98,29 +98,42 @@ impl Journal {
     }
 
     fn write<T: Serialize>(&mut self, value: &T) -> std::io::Result<()> {
-        let line = self.pending.len();
-        if let Err(error) = serde_json::to_writer(&mut self.pending, value) {
-            self.pending.truncate(line);
-            return Err(error.into());
+        let kept = std::mem::take(&mut self.pending);
+        let mut sink = Sink { file: &self.file, kept: &mut self.pending, fault: None };
+        sink.write_all(&kept)?;
+        // A line that is not large is one call, so that a crash cuts it only when the system cuts the call. A large one
+        // is nowhere in memory as a whole.
+        let mut line = BufWriter::with_capacity(LINE, &mut sink);
+        serde_json::to_writer(&mut line, value)?;
+        line.write_all(b"\n")?;
+        line.flush()?;
+        drop(line);
+        sink.fault.map_or(Ok(()), Err)
+    }
+}
+
+/// Writes to a file; from the first failure on what should be written is kept in memory, and the failure too.
+struct Sink<'a> {
+    file: &'a File,
+    kept: &'a mut Vec<u8>,
+    fault: Option<std::io::Error>,
+}
+
+impl Write for Sink<'_> {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        if self.fault.is_none() {
+            match self.file.write(bytes) {
+                Ok(0) if !bytes.is_empty() => self.fault = Some(std::io::ErrorKind::WriteZero.into()),
+                Err(error) if error.kind() != std::io::ErrorKind::Interrupted => self.fault = Some(error),
+                written => return written,
+            }
         }
-        self.pending.push(b'\n');
-        // One call as a rule, so that a crash cuts a line only when the system cuts the call.
-        let mut written = 0;
-        let done = loop {
-            match self.file.write(&self.pending[written..]) {
-                Ok(0) => break Err(std::io::ErrorKind::WriteZero.into()),
-                Ok(length) => written += length,
-                Err(error) if error.kind() == std::io::ErrorKind::Interrupted => {}
-                Err(error) => break Err(error),
-            }
-            if written == self.pending.len() {
-                break Ok(());
-            }
-        };
-        self.pending.drain(..written);
-        // Not kept for ever at the size of the largest output.
-        self.pending.shrink_to(LINE.max(self.pending.len()));
-        done
+        self.kept.extend_from_slice(bytes);
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        Ok(())
     }
 }
 

@@ -229,6 +229,16 @@ async fn blocking<T: Send + 'static>(work: impl FnOnce() -> Result<T> + Send + '
         .unwrap_or_else(|panic| Err(Error::internal("a task of ours ended in a panic").with_source(panic)))
 }
 
+/// Does work that blocks and takes what it needs by reference, while other threads go on with the other tasks.
+fn in_place<T>(work: impl FnOnce() -> T) -> T {
+    use tokio::runtime::{Handle, RuntimeFlavor};
+    match Handle::current().runtime_flavor() {
+        // There is no other thread.
+        RuntimeFlavor::CurrentThread => work(),
+        _ => tokio::task::block_in_place(work),
+    }
+}
+
 /// An id for a new cell, as Jupyter makes them: eight hexadecimal digits.
 fn new_cell_id() -> String {
     let mut id = uuid::Uuid::new_v4().simple().to_string();

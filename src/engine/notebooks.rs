@@ -53,7 +53,7 @@ impl Engine {
         let warnings = blocking(move || {
             let mut notebook = Notebook::parse(&bytes)?;
             let warnings = bind(&mut notebook, &parameters, InjectOptions::default())?;
-            files::write(&target.absolute, &target.relative, &notebook.to_bytes(), !overwrite)?;
+            files::write(&target.absolute, &target.relative, &notebook, !overwrite)?;
             Ok(warnings)
         })
         .await?;

@@ -13,7 +13,7 @@ use tokio::time::Instant;
 
 use super::journal::Journal;
 use super::remote::Upload;
-use super::{blocking, files, isoformat, new_cell_id};
+use super::{files, in_place, isoformat, new_cell_id};
 use crate::error::Result;
 use crate::execution::{CellError, CellPolicy, Progress};
 use crate::notebook::inject::add_error_markers;
@@ -156,12 +156,12 @@ impl Recording {
 
     /// Records the end of a cell, and saves when it is time: always after the first code cell, whose outputs
     /// a person may be waiting for.
-    pub(super) async fn cell_finished(&mut self, cell: usize, failed: bool) {
+    pub(super) fn cell_finished(&mut self, cell: usize, failed: bool) {
         self.apply(Event::CellFinished { cell, time: isoformat(Timestamp::now()), failed });
         let is_code = self.cells()[cell].is_code();
         let first = is_code && self.progress.borrow().code_cells_done == 0;
         if first || Instant::now() >= self.next_save {
-            self.save_partial().await;
+            self.save_partial();
         }
         self.progress.send_modify(|it| {
             it.progress.cells_done += 1;
@@ -185,7 +185,7 @@ impl Recording {
     }
 
     /// Saves the notebook as it stands. Failing here loses nothing yet: it is tried again later.
-    pub(super) async fn save_partial(&mut self) {
+    pub(super) fn save_partial(&mut self) {
         let started = Instant::now();
         if let Some(upload) = &mut self.upload
             && !upload.begin(self.recorder.notebook())
@@ -193,15 +193,15 @@ impl Recording {
             self.next_save = started + SAVE_INTERVAL;
             return;
         }
-        self.save_file().await;
+        self.save_file();
         (self.unsaved, self.unsaved_step) = (false, false);
         self.last_save = Instant::now();
         self.next_save = self.last_save + SAVE_INTERVAL.max(started.elapsed() * SAVE_SHARE);
     }
 
-    async fn save_file(&mut self) {
+    fn save_file(&mut self) {
         let Some(output) = &mut self.output else { return };
-        match output.save(self.recorder.notebook()).await {
+        match output.save(self.recorder.notebook()) {
             Ok(()) => {
                 if let (Some(journal), Some(state)) = (&mut self.journal, output.written)
                     && let Err(error) = journal.append_saved(&state)
@@ -340,26 +340,19 @@ impl OutputFile {
 
     /// Writes the notebook. When somebody else has written the file since we last did (a person edits the
     /// notebook that is running), theirs is left alone and ours goes beside it.
-    pub(super) async fn save(&mut self, notebook: &Notebook) -> Result<()> {
-        let bytes = notebook.to_bytes();
-        let (path, shown, written) = (self.path.clone(), self.relative.clone(), self.written);
-        let saved = blocking(move || {
-            let saved = match written {
-                Some(known) => {
-                    let is_ours = |file: &Path| FileState::of(file) == Some(known);
-                    files::replace(&path, &shown, &bytes, is_ours)?
-                }
-                None => Some(files::write(&path, &shown, &bytes, false)?),
-            };
-            Ok(saved.ok_or(bytes))
-        })
-        .await?;
+    pub(super) fn save(&mut self, notebook: &Notebook) -> Result<()> {
+        let saved = in_place(|| match self.written {
+            Some(known) => {
+                let is_ours = |file: &Path| FileState::of(file) == Some(known);
+                files::replace(&self.path, &self.relative, notebook, is_ours)
+            }
+            None => files::write(&self.path, &self.relative, notebook, false).map(Some),
+        })?;
         let saved = match saved {
-            Ok(saved) => saved,
-            Err(bytes) => {
+            Some(saved) => saved,
+            None => {
                 self.step_aside();
-                let (path, shown) = (self.path.clone(), self.relative.clone());
-                blocking(move || files::write(&path, &shown, &bytes, false)).await?
+                in_place(|| files::write(&self.path, &self.relative, notebook, false))?
             }
         };
         self.written = FileState::from_metadata(&saved);

@@ -9,7 +9,7 @@ use futures::FutureExt as _;
 use tokio::task::JoinHandle;
 use tokio::time::Instant;
 
-use super::{blocking, files};
+use super::{blocking, files, in_place};
 use crate::error::{Error, ErrorKind, Result};
 use crate::notebook::Notebook;
 use crate::store::{Attempts, Environment, ObjectUrl, RemoteObject};
@@ -104,7 +104,7 @@ impl Upload {
     /// Uploads before anything runs: an output that cannot be written is better found out now.
     pub(super) async fn first(&mut self, notebook: &Notebook) -> Result<()> {
         let begun = Instant::now();
-        self.remote.object.write(notebook.to_bytes().into(), Attempts::Few).await?;
+        self.remote.object.write(in_place(|| notebook.to_bytes()).into(), Attempts::Few).await?;
         self.pause_after(begun, Instant::now());
         Ok(())
     }
@@ -124,7 +124,7 @@ impl Upload {
         if self.running.is_some() || now < self.not_before {
             return false;
         }
-        let (object, bytes) = (self.remote.object.clone(), Bytes::from(notebook.to_bytes()));
+        let (object, bytes) = (self.remote.object.clone(), Bytes::from(in_place(|| notebook.to_bytes())));
         self.running = Some(tokio::spawn(async move {
             // Nothing is lost yet: it is tried again with what comes next.
             if let Err(error) = object.write(bytes, Attempts::One).await {
@@ -141,7 +141,7 @@ impl Upload {
 
     /// Uploads the result. While that does not work the result is kept in a file, which an error names.
     pub(super) async fn finish(self, notebook: &Notebook) -> Result<()> {
-        let bytes = Bytes::from(notebook.to_bytes());
+        let bytes = Bytes::from(in_place(|| notebook.to_bytes()));
         if let Some(running) = self.running {
             // An older state must not arrive after this one.
             let _ = running.await;

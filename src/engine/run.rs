@@ -17,7 +17,7 @@ use super::paths::RootedPath;
 use super::recording::{Finished, OutputFile, Recording, RunProgress};
 use super::tracking::Tracking;
 use super::work::{LEASE, tell_progress};
-use super::{Engine, Milestone, blocking, files, isoformat, notebooks};
+use super::{Engine, Milestone, blocking, files, in_place, isoformat, notebooks};
 use crate::config::TemplateStoreConfig;
 use crate::db::{Finish, Lease};
 use crate::error::{Error, ErrorKind, Result};
@@ -152,7 +152,7 @@ impl Engine {
         end_kernel.await;
         let file_name = finish.output_path.as_deref().unwrap_or(&execution.request.output_path);
         let file_name = file_name.rsplit('/').next().unwrap_or(file_name);
-        tracking.finish(finish.status, file_name, notebook.to_bytes()).await;
+        tracking.finish(finish.status, file_name, in_place(|| notebook.to_bytes())).await;
         Ok(())
     }
 
@@ -257,7 +257,7 @@ impl Engine {
             }
         };
         // The notebook as it begins is saved meanwhile: nothing is executed before it is on disk.
-        let ((), kernel) = tokio::join!(recording.save_partial(), starting);
+        let (kernel, ()) = tokio::join!(starting, async { recording.save_partial() });
         let mut kernel = match kernel {
             Ok(kernel) => kernel,
             Err(ending) => return (None, ending),
@@ -357,7 +357,7 @@ async fn save_patiently(output: &mut OutputFile, notebook: &Notebook) -> Result<
     let until = Instant::now() + SAVE_PATIENCE;
     let mut pause = Duration::from_millis(200);
     loop {
-        match output.save(notebook).await {
+        match output.save(notebook) {
             Err(error) if Instant::now() + pause < until => {
                 tracing::warn!(%error, cause = error.cause(), "the executed notebook cannot be saved now: trying again");
                 tokio::time::sleep(pause).await;

@@ -11,7 +11,7 @@ use super::cells::Stop;
 use super::deliver::DELIVERY_INTERVAL;
 use super::journal;
 use super::recording::{OutputFile, RunProgress, complete};
-use super::{Engine, Milestone, blocking};
+use super::{Engine, Milestone, blocking, in_place};
 use crate::db::{Finish, Lease};
 use crate::error::Result;
 use crate::execution::{CellError, Execution, ExecutionStatus};
@@ -138,7 +138,7 @@ impl Engine {
         let Some((notebook, saved)) = replayed else { return Ok(None) };
         let output = self.root().notebook("output_path", &execution.request.output_path)?;
         let mut output = OutputFile::new(output.absolute, output.relative, id.to_string()).resumed(saved);
-        output.save(&notebook).await?;
+        output.save(&notebook)?;
         Ok(Some((notebook, output.moved_to().map(str::to_owned))))
     }
 
@@ -186,9 +186,8 @@ impl Engine {
         self.announce(lease.id, Milestone::Ended);
         if let (Some(tracking), Some(notebook)) = (self.resume_tracking(&execution).await, notebook) {
             let path = &execution.request.output_path;
-            tracking
-                .finish(finish.status, path.rsplit('/').next().unwrap_or(path), notebook.to_bytes())
-                .await;
+            let file_name = path.rsplit('/').next().unwrap_or(path);
+            tracking.finish(finish.status, file_name, in_place(|| notebook.to_bytes())).await;
         }
         Ok(())
     }

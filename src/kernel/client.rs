@@ -6,8 +6,9 @@
 use std::path::Path;
 use std::time::Duration;
 
+use hmac::Mac as _;
 use jupyter_zmq_client::connection::{
-    ClientControlConnection, ConnectionInfo, DealerRecvConnection, DealerSendConnection, RawMessage,
+    ClientControlConnection, ConnectionInfo, DealerRecvConnection, DealerSendConnection,
 };
 use jupyter_zmq_client::{
     CommId, CommMsg, ExecuteRequest, InterruptRequest, JupyterMessage, KernelInfoRequest, ShutdownRequest,
@@ -22,7 +23,7 @@ use super::child::{KernelChild, describe_exit};
 use super::connection::{connect, connection_info, runtime_folder, write_connection_file};
 use super::inbox::{Inbox, Writer};
 use super::launch::LaunchCommand;
-use super::message::Message;
+use super::message::{Message, Signature};
 use super::spec::{InterruptMode, Transport};
 use super::start_fault::{died_at_start, lost_a_port, never_answered};
 use crate::error::{Error, Result};
@@ -161,12 +162,14 @@ impl Kernel {
         };
 
         let inbox = Inbox::default();
-        let mac = iopub.mac.clone();
-        let iopub = tokio::spawn(read(iopub.socket, mac.clone(), inbox.writer(), Incoming::Iopub, false))
-            .abort_handle();
+        #[expect(clippy::expect_used, reason = "HMAC takes keys of any length")]
+        let signature = Signature::new_from_slice(info.key.as_bytes()).expect("a key of any length");
+        let iopub =
+            tokio::spawn(read(iopub.socket, signature.clone(), inbox.writer(), Incoming::Iopub, false))
+                .abort_handle();
         let DealerRecvConnection { socket, .. } = shell_receive;
         let shell_reader =
-            tokio::spawn(read(socket, mac, inbox.writer(), Incoming::Shell, true)).abort_handle();
+            tokio::spawn(read(socket, signature, inbox.writer(), Incoming::Shell, true)).abort_handle();
         let mut kernel = Self {
             child,
             shell: Shell(shell),
@@ -357,16 +360,14 @@ impl Drop for Kernel {
 
 async fn read<S: SocketRecv>(
     mut socket: S,
-    mac: Option<ring::hmac::Key>,
+    signature: Signature,
     inbox: Writer,
     wrap: fn(Message) -> Incoming,
     is_reply: bool,
 ) {
     loop {
         let message = match socket.recv().await {
-            Ok(message) => RawMessage::from_multipart(message, &mac)
-                .map_err(|error| Error::kernel("a message without a valid signature").with_source(error))
-                .and_then(Message::decode),
+            Ok(message) => Message::read(message.into_vec(), &signature),
             Err(ZmqError::NoMessage) => return,
             // The kernel has gone; its exit is seen elsewhere.
             Err(error) => {

@@ -6,11 +6,21 @@
 use std::borrow::Cow;
 
 use bytes::Bytes;
-use jupyter_zmq_client::connection::RawMessage;
+use hmac::{Hmac, Mac as _};
 use serde::Deserialize;
 use serde_json::{Map, Value};
+use sha2::Sha256;
 
 use crate::error::{Error, Result};
+
+/// What ends the routing addresses.
+const DELIMITER: &[u8] = b"<IDS|MSG>";
+/// Header, parent header, metadata and content: what is signed.
+const SIGNED: usize = 4;
+
+/// Checks signatures: HMAC-SHA256 with the connection's key. Part by part, without putting together a copy of them all,
+/// as `jupyter-zmq-client` does, which for a large output is as much memory again.
+pub(super) type Signature = Hmac<Sha256>;
 
 /// A received message.
 #[derive(Debug, Clone)]
@@ -38,14 +48,25 @@ struct Header {
 }
 
 impl Message {
-    /// Takes a message whose signature has been verified.
+    /// Reads a message as it came over the wire (jupyter_client's `session.py`).
     ///
     /// # Errors
-    /// `Kernel` when a part is not the JSON that the protocol asks for.
-    pub fn decode(raw: RawMessage) -> Result<Self> {
-        let mut parts = raw.jparts.into_iter();
-        let mut part = || parts.next().unwrap_or_default();
-        let (header, parent, _metadata, content) = (part(), part(), part(), part());
+    /// `Kernel` when a part is missing, the signature is another's, or a part is not the JSON that the protocol asks
+    /// for.
+    pub(super) fn read(frames: Vec<Bytes>, signature: &Signature) -> Result<Self> {
+        let mut frames = frames.into_iter();
+        if !frames.by_ref().any(|frame| frame == DELIMITER) {
+            return Err(Error::kernel("the kernel sent what is no message"));
+        }
+        let sent = frames.next().unwrap_or_default();
+        let signed: Vec<Bytes> = frames.by_ref().take(SIGNED).collect();
+        let mut expected = signature.clone();
+        signed.iter().for_each(|part| expected.update(part));
+        expected.verify_slice(&from_hex(&sent)).map_err(|error| {
+            Error::kernel("the kernel sent a message without a valid signature").with_source(error)
+        })?;
+        let [header, parent, _metadata, content]: [Bytes; SIGNED] =
+            signed.try_into().map_err(|_| Error::kernel("the kernel sent a message that lacks parts"))?;
         let header: Header = decode_part("header", &header)?;
         let parent: Header = serde_json::from_slice(&parent).unwrap_or_default();
         Ok(Self {
@@ -53,7 +74,7 @@ impl Message {
             date: header.date,
             parent_id: parent.msg_id,
             content: decode_part("content", &content)?,
-            buffers: parts.collect(),
+            buffers: frames.collect(),
         })
     }
 
@@ -61,6 +82,12 @@ impl Message {
     pub fn text(&self, field: &str) -> &str {
         self.content.get(field).and_then(Value::as_str).unwrap_or_default()
     }
+}
+
+/// The bytes that pairs of hexadecimal digits stand for; none when they are no such.
+fn from_hex(digits: &[u8]) -> Vec<u8> {
+    let byte = |pair: &[u8]| u8::from_str_radix(std::str::from_utf8(pair).ok()?, 16).ok();
+    digits.chunks(2).map(byte).collect::<Option<_>>().unwrap_or_default()
 }
 
 /// Python writes text that holds bytes of another encoding (a file's name, say) as those bytes, which is no
@@ -78,6 +105,33 @@ fn decode_part<T: serde::de::DeserializeOwned>(name: &str, bytes: &[u8]) -> Resu
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    fn signature() -> Signature {
+        Signature::new_from_slice(b"key").unwrap()
+    }
+
+    fn frames(sent: &str, parts: &[&'static str]) -> Vec<Bytes> {
+        let mut frames = vec![Bytes::from_static(b"kernel.x.stream"), Bytes::from_static(DELIMITER)];
+        frames.push(Bytes::copy_from_slice(sent.as_bytes()));
+        frames.extend(parts.iter().map(|part| Bytes::from_static(part.as_bytes())));
+        frames
+    }
+
+    #[test]
+    fn only_what_is_signed_with_the_key_is_read() {
+        // printf '%s' '{"msg_type":"stream"}{"msg_id":"1"}{}{"text":"a"}' | openssl dgst -sha256 -hmac key
+        let sent = "9da02ee76832387d99d0f36b8d2626f9f3ea4d8f3274d58f719fbf9132925340";
+        let parts = [r#"{"msg_type":"stream"}"#, r#"{"msg_id":"1"}"#, "{}", r#"{"text":"a"}"#, "buffer"];
+        let message = Message::read(frames(sent, &parts), &signature()).unwrap();
+        assert_eq!((message.msg_type.as_str(), message.parent_id.as_deref()), ("stream", Some("1")));
+        assert_eq!((message.text("text"), message.buffers.len()), ("a", 1));
+        let other = Signature::new_from_slice(b"other").unwrap();
+        assert!(Message::read(frames(sent, &parts), &other).is_err());
+        assert!(Message::read(frames("", &parts), &signature()).is_err());
+        assert!(Message::read(frames("xyz", &parts), &signature()).is_err());
+        assert!(Message::read(frames(sent, &parts[..3]), &signature()).is_err());
+        assert!(Message::read(parts.map(Bytes::from).to_vec(), &signature()).is_err());
+    }
 
     #[test]
     fn bytes_that_are_no_utf8_are_replaced_and_lose_no_output() {
