@@ -72,7 +72,7 @@ def measure(tools, names, rounds, results):
     for name in names:
         case = matrix.CASES[name](tools)
         count = min(rounds, case.rounds)
-        out = set()
+        failed, out = set(), set()
         try:
             # The first round fills caches and does not count.
             for turn in range(count + 1):
@@ -83,7 +83,10 @@ def measure(tools, names, rounds, results):
                     try:
                         samples = run()
                     except Failed as fault:
-                        out.add(contender)
+                        # Once may be bad luck: papermill's kernels can lose a port to each other.
+                        if contender in failed:
+                            out.add(contender)
+                        failed.add(contender)
                         results.faults.append(f"{case.name}, {contender}: {fault}")
                         continue
                     if turn > 0:

@@ -5,8 +5,8 @@
 
 A zygote reads one request a line from standard input, `{"id": 1, "folder": "...", "argv": [...], "parent": 2}`, and
 answers each with a line on standard output: `{"id": 1, "pid": 3}` or `{"id": 1, "error": "..."}`. Its first line says
-whether it is of use: `{"ready": true, "error": null}`. It only imports and never computes before a fork, and has no
-ZeroMQ context, so that a child finds nothing of it but modules. It ends when its standard input does.
+whether it is of use: `{"ready": true, "error": null}`. It imports, does nothing that starts a thread, and has no ZeroMQ
+context, so that a child finds nothing of it but modules. It ends when its standard input does.
 
 A forked kernel takes its standard output and error from the named pipes `out` and `err` in its folder, and connects to
 the socket `lease` there. Its event loop runs, and it can be spoken to; for the line that leases it,
@@ -322,9 +322,18 @@ def preload(modules):
             importlib.import_module(name)
     for name in modules:
         importlib.import_module(name)
+    rehearse()
     if threading.active_count() > 1:
         # Those of libraries (BLAS) know of forks; Python's are simply gone in a child.
         raise RuntimeError("the imports start threads: " + ", ".join(it.name for it in threading.enumerate()[1:]))
+
+
+def rehearse():
+    """Does what every first cell would: the patterns of Python's tokenizer are compiled when they are first used."""
+    from IPython.core.inputtransformer2 import TransformerManager
+
+    with contextlib.suppress(Exception):
+        TransformerManager().transform_cell("1\n")
 
 
 def requests():
