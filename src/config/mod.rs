@@ -6,10 +6,10 @@
 mod addresses;
 mod file;
 mod mask;
+mod print;
 mod units;
 mod warm;
 
-use std::fmt::Write as _;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -98,6 +98,9 @@ settings! {
         /// Memory that ready kernels may take together, such as 2GiB [default: a quarter of this machine's]
         #[arg(value_name = "SIZE")]
         warm_memory: ByteSize = "BINDERY_WARM_MEMORY",
+        /// What a notebook may put out while it runs, what it clears again not counted, such as 500MB [default: 500MB]
+        #[arg(value_name = "SIZE")]
+        max_output_size: ByteSize = "BINDERY_MAX_OUTPUT_SIZE",
         /// Address of the users' Jupyter, for `notebook_url` [default: http://127.0.0.1:8000]
         #[arg(value_name = "URL")]
         jupyter_base_url: String = "BINDERY_JUPYTER_BASE_URL",
@@ -222,6 +225,8 @@ pub struct Config {
     pub mlflow_public_uri: Option<String>,
     /// Bytes.
     pub max_notebook_size: u64,
+    /// See [`ServiceSettings::max_output_size`]; bytes.
+    pub max_output_size: u64,
     /// See [`ServiceSettings::shutdown_grace`].
     pub shutdown_grace: Duration,
     /// Limits of an execution that names none itself.
@@ -285,6 +290,9 @@ impl Config {
         if store.max_notebook_size == Some(ByteSize(0)) {
             return Err(Error::bad_input("`max-notebook-size` must be at least 1 byte"));
         }
+        if service.max_output_size == Some(ByteSize(0)) {
+            return Err(Error::bad_input("`max-output-size` must be at least 1 byte"));
+        }
         if workers == 0 {
             return Err(Error::bad_input("`workers` must be at least 1"));
         }
@@ -323,6 +331,7 @@ impl Config {
             mlflow_tracking_uri: service.mlflow_tracking_uri.filter(|uri| !uri.is_empty()),
             mlflow_public_uri: service.mlflow_public_uri.filter(|uri| !uri.is_empty()),
             max_notebook_size: store.max_notebook_size.map_or(50_000_000, |size| size.0),
+            max_output_size: service.max_output_size.map_or(500_000_000, |size| size.0),
             shutdown_grace: service.shutdown_grace.map_or(Duration::from_secs(30), |time| time.0),
             limits: Limits {
                 start_timeout: limits.start_timeout.map_or(Duration::from_secs(60), |time| time.0),
@@ -331,61 +340,6 @@ impl Config {
             },
             data_dir,
         })
-    }
-
-    /// The configuration as a `bindery.toml` that would bring it about, with secrets masked.
-    pub fn to_toml(&self) -> String {
-        let mut out = String::new();
-        let mut line = |name: &str, value: toml::Value| {
-            let _ = writeln!(out, "{name} = {value}");
-        };
-        let path = |path: &Path| toml::Value::from(path.to_string_lossy().into_owned());
-        let seconds = |time: Duration| toml::Value::from(Seconds(time).to_string());
-        line("listen", self.listen.to_string().into());
-        if let Some(url) = &self.public_url {
-            line("public-url", url.clone().into());
-        }
-        line("data-dir", path(&self.data_dir));
-        line("database-url", mask_url(&self.database_url).into());
-        match &self.template_store {
-            TemplateStoreConfig::Folder(folder) => line("template-store", path(folder)),
-            TemplateStoreConfig::S3 { bucket, public_endpoint, .. } => {
-                line("template-store", format!("s3://{bucket}").into());
-                if let Some(url) = public_endpoint {
-                    line("s3-public-endpoint", mask_url(url).into());
-                }
-            }
-        }
-        if let Some(url) = &self.s3_endpoint {
-            line("s3-endpoint", mask_url(url).into());
-        }
-        line("notebooks-root", path(&self.notebooks_root));
-        line("workers", toml::Value::Integer(i64::try_from(self.workers).unwrap_or(i64::MAX)));
-        line("warm", WarmList(self.warm.clone()).to_string().into());
-        if let Some(bytes) = self.warm_memory {
-            line("warm-memory", ByteSize(bytes).to_string().into());
-        }
-        line("jupyter-base-url", self.jupyter_base_url.clone().into());
-        line("jupyter-url-template", self.jupyter_url_template.clone().into());
-        for (name, uri) in [
-            ("mlflow-tracking-uri", &self.mlflow_tracking_uri),
-            ("mlflow-public-uri", &self.mlflow_public_uri),
-        ] {
-            if let Some(uri) = uri {
-                line(name, mask_url(uri).into());
-            }
-        }
-        line("max-notebook-size", ByteSize(self.max_notebook_size).to_string().into());
-        line("shutdown-grace", seconds(self.shutdown_grace));
-        line("start-timeout", seconds(self.limits.start_timeout));
-        for (name, time) in
-            [("cell-timeout", self.limits.cell_timeout), ("execution-timeout", self.limits.timeout)]
-        {
-            if let Some(time) = time {
-                line(name, seconds(time));
-            }
-        }
-        out
     }
 }
 

@@ -12,6 +12,7 @@ use tokio::time::Instant;
 
 use super::messages::{raised, record, strings, timing};
 use super::recording::Recording;
+use crate::config::ByteSize;
 use crate::execution::{CellError, CellPolicy, Limits};
 use crate::kernel::{Incoming, Kernel};
 use crate::notebook::Cell;
@@ -222,6 +223,12 @@ impl CellRun<'_> {
                             kernel.update_widget(comm_id, outputs).await;
                         }
                         quiet_until = quiet_until.map(|_| Instant::now() + policy.iopub_timeout);
+                        if let Some(limit) = recording.take_limit_hit() && !is_stopping {
+                            let text = format!("the notebook put out more than {} (`max-output-size`)", ByteSize(limit));
+                            let error = CellError::new(Some(cell), "OutputLimitError", text);
+                            kernel.interrupt().await;
+                            stopping = Some((Ending::Failed(error), Instant::now() + INTERRUPT_GRACE));
+                        }
                     }
                     Incoming::Unreadable { is_reply, why } => {
                         if !told_of_unreadable {

@@ -9,6 +9,7 @@ mod journal;
 pub mod kernels;
 mod messages;
 pub mod notebooks;
+mod output_limit;
 mod paths;
 mod recording;
 pub mod remote;

@@ -12,6 +12,7 @@ use tokio::sync::watch;
 use tokio::time::Instant;
 
 use super::journal::Journal;
+use super::output_limit::OutputLimit;
 use super::remote::Upload;
 use super::{files, in_place, isoformat, new_cell_id};
 use crate::error::Result;
@@ -50,6 +51,7 @@ pub(super) struct Recording {
     /// How long what a cell puts out may stay unsaved while the cell runs; `None`: until it ends.
     autosave: Option<Duration>,
     record_timing: bool,
+    output_limit: Option<OutputLimit>,
     unsaved: bool,
     /// Whether a cell has begun or ended since the last save.
     unsaved_step: bool,
@@ -77,6 +79,7 @@ impl Recording {
             watcher: None,
             autosave: Some(SAVE_INTERVAL),
             record_timing: true,
+            output_limit: None,
             unsaved: true,
             unsaved_step: true,
             last_save: Instant::now(),
@@ -101,6 +104,16 @@ impl Recording {
         self
     }
 
+    /// Takes no outputs beyond this many bytes.
+    pub(super) fn limited_to(self, bytes: u64) -> Self {
+        Self { output_limit: Some(OutputLimit::new(bytes)), ..self }
+    }
+
+    /// The limit in bytes when outputs have gone beyond it; only once.
+    pub(super) fn take_limit_hit(&mut self) -> Option<u64> {
+        self.output_limit.as_mut()?.take_hit()
+    }
+
     /// Tells `watcher` of every event from now on.
     pub(super) fn watched_by(self, watcher: Option<Watcher>) -> Self {
         Self { watcher, ..self }
@@ -119,6 +132,11 @@ impl Recording {
         if !self.record_timing && matches!(event, Event::Timing { .. }) {
             return;
         }
+        let admitted = match &mut self.output_limit {
+            Some(limit) => limit.admit(event, self.recorder.notebook()),
+            None => Some(event),
+        };
+        let Some(event) = admitted else { return };
         if let Some(journal) = &mut self.journal
             && let Err(error) = journal.append(&event)
         {

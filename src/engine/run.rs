@@ -73,7 +73,8 @@ impl Engine {
         let telling = tokio::spawn(tell_progress(self.clone(), lease.clone(), spec.name.clone(), watcher));
         let mut journal_error = None;
         let journal = journal.map_err(|error| journal_error = Some(error)).ok();
-        let mut recording = Recording::new(recorder, journal, Some(output), progress);
+        let mut recording = Recording::new(recorder, journal, Some(output), progress)
+            .limited_to(self.config().max_output_size);
         warnings
             .into_iter()
             .chain(journal_error.map(|error| error.message().to_owned()))

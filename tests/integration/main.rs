@@ -15,6 +15,7 @@ mod kernels;
 mod languages;
 mod mlflow;
 mod notebook;
+mod output_limit;
 mod parity;
 mod starter_templates;
 mod store;

@@ -31,7 +31,11 @@ pub fn parse_parameters(source: &str, text: &str) -> Result<Parameters> {
     let fault = |Fault { line, column, message }| {
         Error::bad_input(format!("{source}: line {line}, column {column}: {message}"))
     };
-    let value = parse(text).map_err(fault)?;
+    let value = parse(text).or_else(|fault| match join_surrogates(text) {
+        Some(joined) => parse(&joined),
+        None => Err(fault),
+    });
+    let value = value.map_err(fault)?;
     let entries = match value {
         ParameterValue::Dict(entries) => entries,
         // What Python takes for false is no parameters (`yaml.load(…) or {}`).
@@ -52,6 +56,35 @@ pub fn parse_parameters(source: &str, text: &str) -> Result<Parameters> {
         })?;
     }
     Ok(parameters)
+}
+
+/// JSON in whose texts pairs of surrogates, as which Python's `json` writes what is beyond U+FFFF, are one escape each,
+/// as YAML has it. `None` for what is no JSON, where such a text may stand for itself, or has no such pair.
+fn join_surrogates(text: &str) -> Option<String> {
+    serde_json::from_str::<serde::de::IgnoredAny>(text).ok()?;
+    let unit = |at: &str| u32::from_str_radix(at.strip_prefix("\\u")?.get(..4)?, 16).ok();
+    let (mut joined, mut rest, mut any) = (String::with_capacity(text.len()), text, false);
+    while let Some(at) = rest.find('\\') {
+        let (before, escape) = rest.split_at(at);
+        joined.push_str(before);
+        let pair = unit(escape).zip(escape.get(6..).and_then(unit));
+        let taken = match pair {
+            Some((high @ 0xd800..0xdc00, low @ 0xdc00..0xe000)) => {
+                let code = 0x10000 + ((high - 0xd800) << 10) + (low - 0xdc00);
+                joined.push_str(&format!("\\U{code:08x}"));
+                any = true;
+                12
+            }
+            // The backslash and what it escapes, which may be one itself.
+            _ => {
+                joined.push_str(&escape[..2]);
+                2
+            }
+        };
+        rest = &escape[taken..];
+    }
+    joined.push_str(rest);
+    any.then_some(joined)
 }
 
 /// What is wrong, and where: both counted from 1.

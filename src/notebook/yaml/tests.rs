@@ -31,3 +31,14 @@ fn a_document_that_grows_without_bounds_is_refused() {
     let deep = format!("a: {}{}", "[".repeat(200), "]".repeat(200));
     assert!(parse_parameters("p.yaml", &deep).unwrap_err().message().contains("nest deeper than 128"));
 }
+
+#[test]
+fn pairs_of_surrogates_are_one_character_in_json_only() {
+    let read = |text: &str| parse_parameters("p.json", text).map(|parameters| parameters.to_json());
+    let written_by_python = r#"{"a": "\ud83d\ude42!", "b": "\\ud83d\\ude42", "c": "\u00e9\n"}"#;
+    let expected = serde_json::json!({"a": "🙂!", "b": r"\ud83d\ude42", "c": "é\n"});
+    assert_eq!(read(written_by_python).unwrap(), expected);
+    assert_eq!(read(r"a: \ud83d\ude42").unwrap(), serde_json::json!({"a": r"\ud83d\ude42"}));
+    assert!(read(r#"{"a": "\ud83d"}"#).is_err());
+    assert!(read(r#"{"a": "\ude42\ud83d"}"#).is_err());
+}

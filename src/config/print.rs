@@ -1,0 +1,65 @@
+//! What is in force, as text.
+
+use std::fmt::Write as _;
+use std::path::Path;
+use std::time::Duration;
+
+use super::{ByteSize, Config, Seconds, TemplateStoreConfig, WarmList, mask_url};
+
+impl Config {
+    /// The configuration as a `bindery.toml` that would bring it about, with secrets masked.
+    pub fn to_toml(&self) -> String {
+        let mut out = String::new();
+        let mut line = |name: &str, value: toml::Value| {
+            let _ = writeln!(out, "{name} = {value}");
+        };
+        let path = |path: &Path| toml::Value::from(path.to_string_lossy().into_owned());
+        let seconds = |time: Duration| toml::Value::from(Seconds(time).to_string());
+        line("listen", self.listen.to_string().into());
+        if let Some(url) = &self.public_url {
+            line("public-url", url.clone().into());
+        }
+        line("data-dir", path(&self.data_dir));
+        line("database-url", mask_url(&self.database_url).into());
+        match &self.template_store {
+            TemplateStoreConfig::Folder(folder) => line("template-store", path(folder)),
+            TemplateStoreConfig::S3 { bucket, public_endpoint, .. } => {
+                line("template-store", format!("s3://{bucket}").into());
+                if let Some(url) = public_endpoint {
+                    line("s3-public-endpoint", mask_url(url).into());
+                }
+            }
+        }
+        if let Some(url) = &self.s3_endpoint {
+            line("s3-endpoint", mask_url(url).into());
+        }
+        line("notebooks-root", path(&self.notebooks_root));
+        line("workers", toml::Value::Integer(i64::try_from(self.workers).unwrap_or(i64::MAX)));
+        line("warm", WarmList(self.warm.clone()).to_string().into());
+        if let Some(bytes) = self.warm_memory {
+            line("warm-memory", ByteSize(bytes).to_string().into());
+        }
+        line("jupyter-base-url", self.jupyter_base_url.clone().into());
+        line("jupyter-url-template", self.jupyter_url_template.clone().into());
+        for (name, uri) in [
+            ("mlflow-tracking-uri", &self.mlflow_tracking_uri),
+            ("mlflow-public-uri", &self.mlflow_public_uri),
+        ] {
+            if let Some(uri) = uri {
+                line(name, mask_url(uri).into());
+            }
+        }
+        line("max-notebook-size", ByteSize(self.max_notebook_size).to_string().into());
+        line("max-output-size", ByteSize(self.max_output_size).to_string().into());
+        line("shutdown-grace", seconds(self.shutdown_grace));
+        line("start-timeout", seconds(self.limits.start_timeout));
+        for (name, time) in
+            [("cell-timeout", self.limits.cell_timeout), ("execution-timeout", self.limits.timeout)]
+        {
+            if let Some(time) = time {
+                line(name, seconds(time));
+            }
+        }
+        out
+    }
+}
