@@ -118,7 +118,7 @@ def batch(tools, size=40):
 def cells(tools, count, source, name, peers=("papermill", "jupyter execute"), rounds=5):
     """A notebook of many cells: the service, our command line and some of the peers."""
     sources = [source] * count
-    served, it = service(tools, sources)
+    served, it = service(tools, sources, runs=3, pause=0.5)
     lines = command_lines(tools, notebooks.write(tools.home / f"{count}-cells.{abs(hash(source))}.ipynb", sources))
     chosen = {tool: lines[tool] for tool in (OURS, *peers)}
     return Case(name, {SERVICE: served} | chosen, rounds=rounds, ends=[it.end])

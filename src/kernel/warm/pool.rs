@@ -180,11 +180,11 @@ impl KernelPool {
     /// Keeps the wanted kernels ready until `shutdown`, then ends them.
     pub async fn run(&self, shutdown: CancellationToken) {
         let mut reaper = StrayReaper::default();
-        let mut full = false;
+        let mut memory = MemoryWatch::default();
         while !self.inner.slots.is_empty() && !shutdown.is_cancelled() {
             for slot in &self.inner.slots {
                 tokio::select! {
-                    () = self.refill(slot, &mut full) => {}
+                    () = self.refill(slot, &mut memory) => {}
                     () = shutdown.cancelled() => {}
                 }
             }
@@ -200,7 +200,7 @@ impl KernelPool {
         }
     }
 
-    async fn refill(&self, slot: &Slot, full: &mut bool) {
+    async fn refill(&self, slot: &Slot, memory: &mut MemoryWatch) {
         let options = &self.inner.options;
         let search_path = SearchPath::from_process(&options.data_dir);
         // Not installed yet, perhaps: looked for again.
@@ -209,18 +209,42 @@ impl KernelPool {
             *slot.source.lock().await = Source::new();
         }
         while slot.ready().kernels.len() < slot.wanted.count {
-            let used: u64 = self.inner.slots.iter().map(Slot::memory).sum();
-            let max = self.inner.max_memory;
-            if used > max {
-                if !std::mem::replace(full, true) {
-                    tracing::warn!(used, max, "ready kernels take all the memory they may: no more are made");
-                }
+            if memory.is_full(&self.inner) {
                 return;
             }
-            *full = false;
             let Some(kernel) = slot.fork(options, &spec, true).await else { return };
             slot.ready().kernels.push_back(kernel);
         }
+    }
+}
+
+/// Whether ready kernels take the memory that they may.
+#[derive(Debug, Default)]
+struct MemoryWatch {
+    /// When it was measured, with so many kernels ready, and what it was in bytes.
+    measured: Option<(Instant, usize, u64)>,
+    told: bool,
+}
+
+impl MemoryWatch {
+    fn is_full(&mut self, pool: &Inner) -> bool {
+        let ready = pool.slots.iter().map(|slot| slot.ready().kernels.len()).sum();
+        // To measure takes time. Under load, with one taken and one made in turn, now and then is enough.
+        let used = match self.measured {
+            Some((at, then, used)) if at.elapsed() < LOOK_INTERVAL && ready <= then => used,
+            _ => {
+                let used = pool.slots.iter().map(Slot::memory).sum();
+                self.measured = Some((Instant::now(), ready, used));
+                used
+            }
+        };
+        let max = pool.max_memory;
+        let is_full = used > max;
+        if is_full && !self.told {
+            tracing::warn!(used, max, "ready kernels take all the memory they may: no more are made");
+        }
+        self.told = is_full;
+        is_full
     }
 }
 
