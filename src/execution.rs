@@ -240,6 +240,26 @@ pub struct ExecutionRequest {
     pub template_name: Option<String>,
     /// Time limits.
     pub limits: Limits,
+    /// What the client calls this request: with the same name it is the same request.
+    #[serde(default)]
+    pub idempotency_key: Option<String>,
+}
+
+impl ExecutionRequest {
+    /// Whether a client asks for the same. What the service's settings and records add to it does not count.
+    pub fn asks_the_same_as(&self, other: &Self) -> bool {
+        let asked = |it: &Self| {
+            let parameters = it.parameters.as_deref().map(serde_json::from_str::<serde_json::Value>);
+            (
+                it.notebook_path.clone(),
+                it.output_path.clone(),
+                it.username.clone(),
+                it.kernel_name.clone(),
+                parameters.and_then(Result::ok),
+            )
+        };
+        asked(self) == asked(other)
+    }
 }
 
 /// Everything that is recorded of an execution.

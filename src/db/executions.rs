@@ -59,19 +59,20 @@ impl Database {
     /// Records an execution as `pending`. Once this returns, the execution is in the queue.
     ///
     /// # Errors
-    /// `Conflict` when another execution is pending or running on the same output, `Unavailable` when the database
-    /// cannot be used or its file is gone.
+    /// `Conflict` when another execution is pending or running on the same output or has the same idempotency key,
+    /// `Unavailable` when the database cannot be used or its file is gone.
     pub async fn insert_execution(&self, request: &ExecutionRequest, now: Timestamp) -> Result<ExecutionId> {
         self.check_file().await?;
         let inserted = sqlx::query_scalar::<_, i64>(
-            "INSERT INTO executions (status, notebook_path, output_path, username, request, submitted_at) \
-             VALUES ('pending', $1, $2, $3, $4, $5) RETURNING id",
+            "INSERT INTO executions (status, notebook_path, output_path, username, request, submitted_at, idempotency_key) \
+             VALUES ('pending', $1, $2, $3, $4, $5, $6) RETURNING id",
         )
         .bind(&request.notebook_path)
         .bind(&request.output_path)
         .bind(&request.username)
         .bind(to_json(request)?)
         .bind(micros(now))
+        .bind(&request.idempotency_key)
         .fetch_all(&self.pool)
         .await;
         match inserted {
@@ -93,6 +94,22 @@ impl Database {
                 )))
             }
             Err(error) => Err(lost(error)),
+        }
+    }
+
+    /// The execution that was asked for under an idempotency key.
+    ///
+    /// # Errors
+    /// `Unavailable` when the database cannot be used.
+    pub async fn execution_by_key(&self, key: &str) -> Result<Option<Execution>> {
+        let id: Option<i64> = sqlx::query_scalar("SELECT id FROM executions WHERE idempotency_key = $1")
+            .bind(key)
+            .fetch_optional(&self.pool)
+            .await
+            .map_err(lost)?;
+        match id {
+            Some(id) => self.execution(ExecutionId(id)).await.map(Some),
+            None => Ok(None),
         }
     }
 

@@ -111,6 +111,7 @@ mod tests {
             parameters: None,
             template_name: None,
             limits: Limits { start_timeout: minute, cell_timeout: None, timeout: None },
+            idempotency_key: None,
         };
         let id = engine.database().insert_execution(&request, then).await.unwrap();
         let lease = engine.database().claim_execution("worker", minute, then).await.unwrap().unwrap();

@@ -39,14 +39,18 @@ pub struct SubmitExecution {
     pub timeout: Option<Duration>,
     /// For each cell, when it is not the service's own.
     pub cell_timeout: Option<Duration>,
+    /// See [`ExecutionRequest::idempotency_key`].
+    pub idempotency_key: Option<String>,
 }
 
 impl Engine {
-    /// Accepts an execution: checks that it can be run, records it as `pending`, wakes a worker.
+    /// Accepts an execution: checks that it can be run, records it as `pending`, wakes a worker. A request that has the
+    /// idempotency key of an earlier one gives that one's execution, however far it has come.
     ///
     /// # Errors
     /// `BadInput` for a path, `NotFound` for the notebook, `NotANotebook` or `Invalid` for what is in it, for
-    /// the parameters or the kernel, `Conflict` when the output is being written by another execution.
+    /// the parameters or the kernel, `Conflict` when the output is being written by another execution; `Invalid` too
+    /// when the idempotency key stands for another request.
     pub async fn submit(&self, submit: SubmitExecution) -> Result<ExecutionId> {
         let notebook_path = self.root().notebook("notebook_path", &submit.notebook_path)?;
         let output_path = match submit.output_path.as_deref() {
@@ -54,38 +58,97 @@ impl Engine {
             None => notebook_path.clone(),
         };
         let parameters = submit.parameters.as_deref().map(Parameters::from_json_text).transpose()?;
+        let limits = self.config().limits;
+        let mut request = ExecutionRequest {
+            notebook_path: notebook_path.relative.clone(),
+            output_path: output_path.relative,
+            username: submit.username,
+            kernel_name: submit.kernel_name,
+            parameters: submit.parameters.map(|parameters| parameters.get().to_owned()),
+            template_name: None,
+            limits: Limits {
+                start_timeout: limits.start_timeout,
+                cell_timeout: submit.cell_timeout.or(limits.cell_timeout),
+                timeout: submit.timeout.or(limits.timeout),
+            },
+            idempotency_key: submit.idempotency_key,
+        };
+        // Before the notebook is looked at, which may be another by now.
+        if let Some(first) = self.asked_before(&request).await? {
+            return Ok(first);
+        }
         let limit = self.config().max_notebook_size;
         let data_dir = self.config().data_dir.clone();
-        let kernel_name = submit.kernel_name.clone();
-        let input = notebook_path.clone();
+        let kernel_name = request.kernel_name.clone();
         blocking(move || {
-            let mut notebook = Notebook::parse(&files::read(&input.absolute, &input.relative, limit)?)?;
+            let mut notebook =
+                Notebook::parse(&files::read(&notebook_path.absolute, &notebook_path.relative, limit)?)?;
             let spec = find_kernel(&data_dir, &notebook, kernel_name.as_deref()).map_err(kernel_field)?;
             // Bound once here for the errors alone, so that they reach the caller and not only the record.
             super::notebooks::bind(&mut notebook, &parameters.unwrap_or_default(), inject_options(&spec))?;
             Ok(())
         })
         .await?;
-        let record = self.database().notebook_at(&notebook_path.relative).await?;
-        let limits = self.config().limits;
-        let request = ExecutionRequest {
-            notebook_path: notebook_path.relative,
-            output_path: output_path.relative,
-            username: submit.username,
-            kernel_name: submit.kernel_name,
-            parameters: submit.parameters.map(|parameters| parameters.get().to_owned()),
-            template_name: record.and_then(|record| record.notebook.template_name),
-            limits: Limits {
-                start_timeout: limits.start_timeout,
-                cell_timeout: submit.cell_timeout.or(limits.cell_timeout),
-                timeout: submit.timeout.or(limits.timeout),
-            },
+        let record = self.database().notebook_at(&request.notebook_path).await?;
+        request.template_name = record.and_then(|record| record.notebook.template_name);
+        let id = match self.database().insert_execution(&request, Timestamp::now()).await {
+            // The same request may have come twice at once.
+            Err(error) if error.kind() == ErrorKind::Conflict => {
+                return self.asked_before(&request).await?.ok_or(error);
+            }
+            inserted => inserted?,
         };
-        let id = self.database().insert_execution(&request, Timestamp::now()).await?;
         self.inner.wakeup.notify();
         metrics::counter!("bindery_executions_submitted_total").increment(1);
         tracing::info!(execution.id = %id, notebook = %request.notebook_path, "an execution was accepted");
         Ok(id)
+    }
+
+    /// Accepts what an ended execution was asked for once more; `changed`, a JSON object, has parameters that take the
+    /// place of the old ones. The timeouts are those of then.
+    ///
+    /// # Errors
+    /// `NotFound`, `Conflict` when it has not ended; else as [`Engine::submit`].
+    pub async fn retry(
+        &self,
+        id: ExecutionId,
+        changed: Option<Box<RawValue>>,
+        idempotency_key: Option<String>,
+    ) -> Result<ExecutionId> {
+        let Execution { status, request, .. } = self.execution(id).await?;
+        if !status.is_final() {
+            return Err(Error::conflict(format!("execution {id} has not ended, it is {status}: cancel it first")));
+        }
+        let parameters = match (request.parameters, changed) {
+            (Some(old), Some(changed)) => Some(Parameters::merge_json_text(&old, &changed)?),
+            (Some(old), None) => Some(RawValue::from_string(old).map_err(|error| {
+                Error::internal("recorded parameters cannot be read").with_source(error)
+            })?),
+            (None, changed) => changed,
+        };
+        self.submit(SubmitExecution {
+            notebook_path: request.notebook_path,
+            output_path: Some(request.output_path),
+            username: request.username,
+            kernel_name: request.kernel_name,
+            parameters,
+            timeout: request.limits.timeout,
+            cell_timeout: request.limits.cell_timeout,
+            idempotency_key,
+        })
+        .await
+    }
+
+    /// The execution that an earlier request with the same idempotency key has got.
+    async fn asked_before(&self, request: &ExecutionRequest) -> Result<Option<ExecutionId>> {
+        let Some(key) = request.idempotency_key.as_deref() else { return Ok(None) };
+        let Some(first) = self.database().execution_by_key(key).await? else { return Ok(None) };
+        if !request.asks_the_same_as(&first.request) {
+            let what = format!("was given to another request, execution {}: take a new one", first.id);
+            return Err(Error::invalid(format!("`Idempotency-Key` {what}")).with_field("Idempotency-Key", what));
+        }
+        tracing::debug!(execution.id = %first.id, "an execution was asked for once more");
+        Ok(Some(first.id))
     }
 
     /// One execution.

@@ -12,6 +12,21 @@ use serde_json::value::RawValue;
 
 use super::value::ParameterValue;
 
+/// The text of an object with the entries of `changed` in place of its own of the same names, or after them; what is not
+/// changed is spelled as before. `None` when one of the two is no object.
+pub(super) fn merge(text: &str, changed: &str) -> Option<String> {
+    let Entries(mut entries) = serde_json::from_str(text).ok()?;
+    let Entries(changed) = serde_json::from_str(changed).ok()?;
+    for (name, value) in changed {
+        match entries.iter_mut().find(|(other, _)| *other == name) {
+            Some(entry) => entry.1 = value,
+            None => entries.push((name, value)),
+        }
+    }
+    let entries = entries.iter().map(|(name, value)| format!("{}:{value}", serde_json::Value::from(name.as_str())));
+    Some(format!("{{{}}}", entries.collect::<Vec<_>>().join(",")))
+}
+
 /// The value that `text` spells, or `None` when it is not JSON.
 ///
 /// Each level is parsed anew from its own text: for text that `serde_json` has accepted as a whole, and so of

@@ -59,6 +59,19 @@ impl Parameters {
         }
     }
 
+    /// The text of parameters with those of `changed` in place of the old or after them; every digit as it was.
+    ///
+    /// # Errors
+    /// As [`Parameters::from_json_text`], for `changed`.
+    pub fn merge_json_text(json: &str, changed: &RawValue) -> Result<Box<RawValue>> {
+        Self::from_json_text(changed)?;
+        let merged = exact_json::merge(json, changed.get()).map(RawValue::from_string);
+        match merged {
+            Some(Ok(merged)) => Ok(merged),
+            _ => Err(Error::internal("recorded parameters cannot be read")),
+        }
+    }
+
     fn from_entries(entries: impl IntoIterator<Item = (String, ParameterValue)>) -> Result<Self> {
         let mut parameters = Self::new();
         let mut faults = Vec::new();
@@ -160,6 +173,24 @@ mod tests {
     use serde_json::json;
 
     use super::*;
+
+    #[test]
+    fn changed_parameters_take_the_place_of_the_old_and_the_rest_keeps_every_digit() {
+        let merge = |changed: &str| {
+            let changed = RawValue::from_string(changed.to_owned()).unwrap();
+            let old = r#"{"a":[123456789012345678901234567890],"b":0.10}"#;
+            Parameters::merge_json_text(old, &changed).map(|merged| merged.get().to_owned())
+        };
+        assert_eq!(
+            merge(r#"{"c": 1e400000, "b": {"x": 1}}"#).unwrap_err().kind(),
+            crate::ErrorKind::Invalid,
+            "as everywhere"
+        );
+        let merged = merge(r#"{"c": 1, "b": {"x": 1}}"#).unwrap();
+        assert_eq!(merged, r#"{"a":[123456789012345678901234567890],"b":{"x": 1},"c":1}"#);
+        assert_eq!(merge("[1]").unwrap_err().fields()[0].field, "parameters");
+        assert!(merge(r#"{"a b": 1}"#).is_err());
+    }
 
     fn from_text(text: &str) -> Result<Parameters> {
         Parameters::from_json_text(&RawValue::from_string(text.to_owned()).unwrap())

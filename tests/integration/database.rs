@@ -22,6 +22,7 @@ fn request(path: &str) -> ExecutionRequest {
         parameters: None,
         template_name: None,
         limits: Limits { start_timeout: LEASE, cell_timeout: None, timeout: None },
+        idempotency_key: None,
     }
 }
 

@@ -50,7 +50,7 @@ impl ExecuteBody {
     ///
     /// # Errors
     /// `Invalid` for a time limit or username that cannot be.
-    pub(super) fn parse(self) -> Result<SubmitExecution> {
+    pub(super) fn parse(self, idempotency_key: Option<String>) -> Result<SubmitExecution> {
         let given = |text: Option<String>| text.filter(|text| !text.is_empty());
         Ok(SubmitExecution {
             notebook_path: self.notebook_path,
@@ -60,8 +60,18 @@ impl ExecuteBody {
             parameters: self.parameters,
             timeout: seconds("timeout", self.timeout)?,
             cell_timeout: seconds("cell_timeout", self.cell_timeout)?,
+            idempotency_key,
         })
     }
+}
+
+/// What is to be different.
+#[derive(Deserialize, ToSchema)]
+#[schema(example = json!({"parameters": {"alpha": 0.3}}))]
+pub(in crate::api) struct RetryBody {
+    /// Parameters that take the place of the old ones, which else stay.
+    #[schema(value_type = Option<Object>)]
+    pub(super) parameters: Option<Box<RawValue>>,
 }
 
 fn seconds(field: &str, value: Option<f64>) -> Result<Option<Duration>> {

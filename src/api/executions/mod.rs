@@ -20,7 +20,7 @@ use super::openapi::{BodyProblems, ConflictProblem, LookupProblems, NotFoundProb
 use crate::engine::Engine;
 use crate::error::{Error, Result};
 use crate::execution::{Execution, ExecutionId, ExecutionStatus};
-use body::{ExecuteBody, Started, Status};
+use body::{ExecuteBody, RetryBody, Started, Status};
 
 /// How long an answer may wait for the first code cell.
 const FIRST_CELL: Duration = Duration::from_secs(30);
@@ -56,9 +56,10 @@ impl FromStr for Wait {
 
 /// Executes a notebook and answers once its first code cell is done, or after 30 s. `status` is then `running`:
 /// ask at `status_url` how it goes on. An execution that has failed or was cancelled by then says so.
-/// With `?wait=none`, or `Prefer: respond-async`, the answer is 202 at once.
+/// With `?wait=none`, or `Prefer: respond-async`, the answer is 202 at once. A request that is sent again with the same
+/// `Idempotency-Key` is the same execution.
 #[utoipa::path(post, path = "/execute-notebook", tag = "executions", operation_id = "execute_notebook",
-    params(WaitQuery), request_body = ExecuteBody,
+    params(WaitQuery, IdempotencyKey), request_body = ExecuteBody,
     responses((status = 200, description = "It runs", body = Started),
         (status = 202, description = "It is accepted", body = Started, example = json!({"status": "pending",
             "execution_id": 42, "notebook_url": "http://127.0.0.1:8000/user/ann/lab/tree/ann/churn.ipynb",
@@ -76,7 +77,7 @@ pub(super) async fn execute_notebook(
         Some(Wait::FirstCell) => false,
         None => prefers_asynchronous(&headers),
     };
-    let id = submit(&api, body).await?;
+    let id = submit(&api, body, &headers).await?;
     if is_asynchronous {
         let execution = api.engine.execution(id).await?;
         let started = Started::new(&execution, execution.status, &api.engine, &base);
@@ -97,14 +98,15 @@ pub(super) async fn execute_notebook(
 
 /// Executes a notebook and answers when it has ended, with its whole status. The run goes on when the client
 /// goes away.
-#[utoipa::path(post, path = "/execute", tag = "executions", operation_id = "execute", request_body = ExecuteBody,
-    responses((status = 200, description = "It has ended", body = Status), NotFoundProblem, ConflictProblem,
+#[utoipa::path(post, path = "/execute", tag = "executions", operation_id = "execute", params(IdempotencyKey),
+    request_body = ExecuteBody, responses((status = 200, description = "It has ended", body = Status), NotFoundProblem, ConflictProblem,
         BodyProblems))]
 pub(super) async fn execute(
     State(api): State<Api>,
+    headers: HeaderMap,
     Json(body): Json<ExecuteBody>,
 ) -> Answer<axum::Json<Status>> {
-    let id = submit(&api, body).await?;
+    let id = submit(&api, body, &headers).await?;
     let execution = tokio::select! {
         execution = api.engine.wait_for_end(id) => execution?,
         () = stopped_waiting(&api) => {
@@ -125,8 +127,49 @@ pub(super) async fn status(State(engine): State<Engine>, Id(id): Id) -> Answer<a
     Ok(axum::Json(Status::new(execution, &engine)))
 }
 
-async fn submit(api: &Api, body: ExecuteBody) -> Result<ExecutionId> {
-    let submit = body.parse()?;
+/// Executes once more what an ended execution was asked for, as a new execution, in the same place; with other values of
+/// some parameters when the body has them. Answers at once.
+#[utoipa::path(post, path = "/api/v1/executions/{id}/retry", tag = "executions", operation_id = "retry_execution",
+    params(("id" = i64, Path, description = "`execution_id` of one that has ended", example = 42), IdempotencyKey),
+    request_body = RetryBody,
+    responses((status = 202, description = "It is accepted", body = Started, example = json!({"status": "pending",
+            "execution_id": 43, "notebook_url": "http://127.0.0.1:8000/user/ann/lab/tree/ann/churn.ipynb",
+            "status_url": "http://127.0.0.1:8002/execution-status/43", "error": null})),
+        NotFoundProblem, ConflictProblem, BodyProblems))]
+pub(super) async fn retry(
+    State(api): State<Api>,
+    Id(id): Id,
+    BaseUrl(base): BaseUrl,
+    headers: HeaderMap,
+    Json(body): Json<RetryBody>,
+) -> Answer<Response> {
+    let (engine, key) = (api.engine.clone(), idempotency_key(&headers)?);
+    let id = super::whole(async move { engine.retry(ExecutionId(id), body.parameters, key).await }).await?;
+    let execution = api.engine.execution(id).await?;
+    let started = Started::new(&execution, execution.status, &api.engine, &base);
+    Ok((StatusCode::ACCEPTED, [(header::LOCATION, started.status_url.clone())], axum::Json(started)).into_response())
+}
+
+#[derive(IntoParams)]
+#[into_params(parameter_in = Header)]
+#[expect(dead_code, reason = "for the document alone")]
+pub(super) struct IdempotencyKey {
+    /// What the client calls this request, such as a UUID: up to 255 visible ASCII characters. Sent again, after a lost
+    /// answer, it gives the first execution and starts none. With another request it is refused.
+    #[param(rename = "Idempotency-Key", max_length = 255, example = "6f1e0a52-7d0c-4a3e-9a0b-3d5a8f0c2b11")]
+    idempotency_key: Option<String>,
+}
+
+fn idempotency_key(headers: &HeaderMap) -> Result<Option<String>> {
+    let Some(value) = headers.get("idempotency-key") else { return Ok(None) };
+    match value.to_str() {
+        Ok(key) if (1..=255).contains(&key.len()) => Ok(Some(key.to_owned())),
+        _ => Err(Error::bad_input("the header `Idempotency-Key` must be 1 to 255 visible ASCII characters")),
+    }
+}
+
+async fn submit(api: &Api, body: ExecuteBody, headers: &HeaderMap) -> Result<ExecutionId> {
+    let submit = body.parse(idempotency_key(headers)?)?;
     let engine = api.engine.clone();
     super::whole(async move { engine.submit(submit).await }).await
 }

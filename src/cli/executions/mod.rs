@@ -17,7 +17,7 @@ use crate::engine::executions::ExecutionFilter;
 use crate::error::{Error, Result};
 use crate::execution::{Execution, ExecutionId, ExecutionStatus, human_duration};
 
-/// List, submit, follow and cancel executions
+/// List, submit, follow, retry and cancel executions
 ///
 /// Works on the data dir itself. What is submitted is executed by a `bindery serve` on the same data dir.
 #[derive(Debug, Args)]
@@ -42,6 +42,9 @@ enum ExecutionsCommand {
     #[command(after_help = "Examples:\n  bindery executions submit ada/train.ipynb -p alpha 0.1\n  \
                       bindery executions submit ada/train.ipynb --output ada/monday.ipynb --wait")]
     Submit(submit::SubmitArgs),
+    /// Execute once more what an ended execution was asked for, with other parameters if you like
+    #[command(after_help = "Examples:\n  bindery executions retry 7\n  bindery executions retry 7 -p alpha 0.3 --wait")]
+    Retry(submit::RetryArgs),
     /// Stop an execution: a pending one at once, a running one within seconds
     #[command(after_help = "Examples:\n  bindery executions cancel 7")]
     Cancel(IdArgs),
@@ -112,6 +115,7 @@ pub(super) async fn run(args: ExecutionsArgs) -> Result<Exit> {
             show(&engine, &engine.execution(args.id).await?, args.json).map(|()| Exit::Success)
         }
         ExecutionsCommand::Submit(args) => submit::submit(&engine, args).await,
+        ExecutionsCommand::Retry(args) => submit::retry(&engine, args).await,
         ExecutionsCommand::Cancel(args) => cancel(&engine, args).await,
         ExecutionsCommand::Wait(args) => wait(&engine, args.id, args.json).await,
         ExecutionsCommand::Notebook(args) => {

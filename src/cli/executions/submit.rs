@@ -39,6 +39,9 @@ pub(super) struct SubmitArgs {
     /// How long each cell may take
     #[arg(long, value_name = "TIME")]
     cell_timeout: Option<Seconds>,
+    /// What this request is called, such as `daily-2026-11-21`: with the same name it starts nothing a second time
+    #[arg(long, value_name = "KEY", value_parser = clap::builder::NonEmptyStringValueParser::new())]
+    idempotency_key: Option<String>,
     /// Wait until it has ended; its result is the exit code
     #[arg(long)]
     wait: bool,
@@ -58,14 +61,41 @@ pub(super) async fn submit(engine: &Engine, args: SubmitArgs) -> Result<Exit> {
             parameters: (!parameters.is_empty()).then(|| as_json_text(&parameters)).transpose()?,
             timeout: args.timeout.map(|time| time.0),
             cell_timeout: args.cell_timeout.map(|time| time.0),
+            idempotency_key: args.idempotency_key,
         })
         .await?;
+    follow(engine, id, args.wait, args.json).await
+}
+
+#[derive(Debug, Args)]
+pub(super) struct RetryArgs {
+    /// The execution
+    #[arg(value_name = "ID", value_parser = super::execution_id)]
+    id: ExecutionId,
+    #[command(flatten)]
+    parameters: ParameterFlags,
+    /// Wait until it has ended; its result is the exit code
+    #[arg(long)]
+    wait: bool,
+    /// Print JSON
+    #[arg(long)]
+    json: bool,
+}
+
+pub(super) async fn retry(engine: &Engine, args: RetryArgs) -> Result<Exit> {
+    let parameters = args.parameters.parse()?;
+    let changed = (!parameters.is_empty()).then(|| as_json_text(&parameters)).transpose()?;
+    let id = engine.retry(args.id, changed, None).await?;
+    follow(engine, id, args.wait, args.json).await
+}
+
+async fn follow(engine: &Engine, id: ExecutionId, wait_for_end: bool, as_json: bool) -> Result<Exit> {
     warn_without_service(engine, id).await;
-    if args.wait {
-        return wait(engine, id, args.json).await;
+    if wait_for_end {
+        return wait(engine, id, as_json).await;
     }
     let execution = engine.execution(id).await?;
-    if args.json {
+    if as_json {
         print_json(&wire::execution(engine, &execution))?;
     } else {
         print(&format!(

@@ -168,3 +168,77 @@ async fn executions_are_listed_newest_first_page_by_page() {
         assert_eq!(paths(&page), expected, "{query}");
     }
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_request_that_is_sent_again_is_the_same_execution() {
+    let server = TestServer::start().await;
+    server.put_notebook("a.ipynb", &["open('runs', 'a').write('x')", WAIT_FOR_GO]);
+    server.put_notebook("b.ipynb", &["1"]);
+    let post = async |path: &str, key: &'static [u8], body: Value| {
+        let request = server.request(Method::POST, path).header("content-type", "application/json");
+        request.header("idempotency-key", key).body(body.to_string()).send().await.unwrap()
+    };
+    let with = |parameters: Value| json!({"notebook_path": "a.ipynb", "username": "ada", "parameters": parameters});
+    let asked = with(json!({"x": 1, "y": 2}));
+    // Several at once, as a client does that thinks its first request lost.
+    let answers =
+        futures::future::join_all((0..5).map(|_| post("/execute-notebook?wait=none", b"may", asked.clone()))).await;
+    let mut ids = Vec::new();
+    for answer in answers {
+        ids.push(id_of(&json_of(answer, 202).await));
+    }
+    assert!(ids.iter().all(|id| *id == ids[0]), "{ids:?}");
+    std::fs::write(server.root().join("go"), "").unwrap();
+    // The same in other words; the answer is that of the first.
+    let again = json!({"username": "ada", "parameters": {"x": 1, "y": 2}, "notebook_path": "./a.ipynb"});
+    let ended = json_of(post("/execute", b"may", again).await, 200).await;
+    assert_eq!((&ended["execution_id"], &ended["status"]), (&json!(ids[0]), &json!("success")));
+    assert_eq!(std::fs::read_to_string(server.root().join("runs")).unwrap(), "x");
+    // Also when its notebook has gone.
+    std::fs::remove_file(server.root().join("a.ipynb")).unwrap();
+    let ended = json_of(post("/execute", b"may", asked).await, 200).await;
+    assert_eq!(ended["execution_id"], json!(ids[0]));
+
+    let problem = server.problem(post("/execute", b"may", with(json!({"x": 2, "y": 2}))).await, 422).await;
+    assert_eq!(problem["errors"][0]["field"], "Idempotency-Key", "{problem}");
+    assert!(problem["detail"].as_str().unwrap().contains(&format!("execution {}", ids[0])), "{problem}");
+    for key in [b"".as_slice(), b"caf\xc3\xa9", &[b'x'; 256]] {
+        server.problem(post("/execute", key, execute("b.ipynb")).await, 400).await;
+    }
+    let other = json_of(post("/execute", b"june", execute("b.ipynb")).await, 200).await;
+    assert_ne!(other["execution_id"], json!(ids[0]));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_ended_execution_is_retried_with_other_parameters() {
+    let server = TestServer::start().await;
+    server.put_notebook("a.ipynb", &["print(x, y)\nif x == 1:\n    raise ValueError('one')"]);
+    let body = json!({"notebook_path": "a.ipynb", "username": "ada", "output_path": "out.ipynb",
+        "parameters": {"x": 1, "y": 12345678901234567890123_u128 as f64}, "timeout": 60});
+    let failed = json_of(server.post("/execute", body).await, 200).await;
+    assert_eq!(failed["status"], "failed", "{failed:#}");
+    let path = format!("/api/v1/executions/{}/retry", id_of(&failed));
+    let again = server.post(&path, json!({"parameters": {"x": 2}})).await;
+    let location = again.headers()["location"].to_str().unwrap().to_owned();
+    let started = json_of(again, 202).await;
+    assert_eq!(started["status_url"], location.as_str());
+    assert_ne!(id_of(&started), id_of(&failed));
+    let ended = server.poll_to_end(id_of(&started)).await;
+    assert_eq!((&ended["status"], &ended["output_path"]), (&json!("success"), &json!("out.ipynb")));
+    let output = server.read_notebook("out.ipynb");
+    let cells = output["cells"].as_array().unwrap();
+    assert!(cells.last().unwrap()["outputs"][0]["text"][0].as_str().unwrap().starts_with("2 1.2345"), "{output:#}");
+
+    // Unchanged it fails as before; and the one that failed first is still there to be asked for.
+    let same = json_of(server.post(&path, json!({})).await, 202).await;
+    assert_eq!(server.poll_to_end(id_of(&same)).await["error"]["evalue"], "one");
+    server.problem(server.post(&path, json!({"parameters": [1]})).await, 422).await;
+    server.problem(server.post("/api/v1/executions/999/retry", json!({})).await, 404).await;
+    server.put_notebook("b.ipynb", &["1", WAIT_FOR_GO]);
+    let running = json_of(server.post("/execute-notebook", execute("b.ipynb")).await, 200).await;
+    let path = format!("/api/v1/executions/{}/retry", id_of(&running));
+    let problem = server.problem(server.post(&path, json!({})).await, 409).await;
+    assert!(problem["detail"].as_str().unwrap().contains("has not ended, it is running"), "{problem}");
+    std::fs::write(server.root().join("go"), "").unwrap();
+    server.poll_to_end(id_of(&running)).await;
+}

@@ -28,6 +28,7 @@ async fn every_subcommand_explains_itself_with_an_example() {
         "executions list",
         "executions show",
         "executions submit",
+        "executions retry",
         "executions cancel",
         "executions wait",
         "executions notebook",

@@ -54,6 +54,13 @@ async fn from_a_template_to_a_result_without_a_single_request() {
     assert_eq!(super::streams(&serde_json::from_str(&fetched).unwrap()), "0.1\n");
     let listed = place.json(&["executions", "list", "--status", "success", "--json"]).await;
     assert_eq!(listed["executions"].as_array().unwrap().len(), 1);
+    let retried = place.json(&["executions", "retry", "2", "-p", "alpha", "0.2", "--wait", "--json"]).await;
+    assert_eq!((&retried["execution_id"], &retried["status"]), (&3.into(), &"success".into()));
+    let fetched = place.run(&["executions", "notebook", "3", "-"]).await.stdout;
+    assert_eq!(super::streams(&serde_json::from_str(&fetched).unwrap()), "0.2\n");
+    let once = [&submit[..], &["--idempotency-key", "monday", "--wait", "--json"]].concat();
+    assert_eq!(place.json(&once).await["execution_id"], 4);
+    assert_eq!(place.json(&once).await["execution_id"], 4);
     place.run(&["executions", "wait", "1"]).await.check(1, "");
     place.run(&["executions", "cancel", "2"]).await.check(1, "execution 2 has already ended: success");
     place.run(&["executions", "show", "9"]).await.check(1, "there is no execution 9");
