@@ -4,6 +4,7 @@
 //! an execution's state is a fenced `UPDATE`: it names the state that it expects, and reports whether it hit.
 
 mod executions;
+mod idempotency;
 mod notebooks;
 
 use std::fs::File;

@@ -117,15 +117,18 @@ impl Engine {
     ) -> Result<ExecutionId> {
         let Execution { status, request, .. } = self.execution(id).await?;
         if !status.is_final() {
-            return Err(Error::conflict(format!("execution {id} has not ended, it is {status}: cancel it first")));
+            return Err(Error::conflict(format!(
+                "execution {id} has not ended, it is {status}: cancel it first"
+            )));
         }
-        let parameters = match (request.parameters, changed) {
-            (Some(old), Some(changed)) => Some(Parameters::merge_json_text(&old, &changed)?),
-            (Some(old), None) => Some(RawValue::from_string(old).map_err(|error| {
-                Error::internal("recorded parameters cannot be read").with_source(error)
-            })?),
-            (None, changed) => changed,
-        };
+        let parameters =
+            match (request.parameters, changed) {
+                (Some(old), Some(changed)) => Some(Parameters::merge_json_text(&old, &changed)?),
+                (Some(old), None) => Some(RawValue::from_string(old).map_err(|error| {
+                    Error::internal("recorded parameters cannot be read").with_source(error)
+                })?),
+                (None, changed) => changed,
+            };
         self.submit(SubmitExecution {
             notebook_path: request.notebook_path,
             output_path: Some(request.output_path),
@@ -145,7 +148,9 @@ impl Engine {
         let Some(first) = self.database().execution_by_key(key).await? else { return Ok(None) };
         if !request.asks_the_same_as(&first.request) {
             let what = format!("was given to another request, execution {}: take a new one", first.id);
-            return Err(Error::invalid(format!("`Idempotency-Key` {what}")).with_field("Idempotency-Key", what));
+            return Err(
+                Error::invalid(format!("`Idempotency-Key` {what}")).with_field("Idempotency-Key", what)
+            );
         }
         tracing::debug!(execution.id = %first.id, "an execution was asked for once more");
         Ok(Some(first.id))

@@ -23,7 +23,8 @@ pub(super) fn merge(text: &str, changed: &str) -> Option<String> {
             None => entries.push((name, value)),
         }
     }
-    let entries = entries.iter().map(|(name, value)| format!("{}:{value}", serde_json::Value::from(name.as_str())));
+    let entries =
+        entries.iter().map(|(name, value)| format!("{}:{value}", serde_json::Value::from(name.as_str())));
     Some(format!("{{{}}}", entries.collect::<Vec<_>>().join(",")))
 }
 

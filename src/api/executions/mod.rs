@@ -147,7 +147,8 @@ pub(super) async fn retry(
     let id = super::whole(async move { engine.retry(ExecutionId(id), body.parameters, key).await }).await?;
     let execution = api.engine.execution(id).await?;
     let started = Started::new(&execution, execution.status, &api.engine, &base);
-    Ok((StatusCode::ACCEPTED, [(header::LOCATION, started.status_url.clone())], axum::Json(started)).into_response())
+    Ok((StatusCode::ACCEPTED, [(header::LOCATION, started.status_url.clone())], axum::Json(started))
+        .into_response())
 }
 
 #[derive(IntoParams)]

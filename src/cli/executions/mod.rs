@@ -43,7 +43,9 @@ enum ExecutionsCommand {
                       bindery executions submit ada/train.ipynb --output ada/monday.ipynb --wait")]
     Submit(submit::SubmitArgs),
     /// Execute once more what an ended execution was asked for, with other parameters if you like
-    #[command(after_help = "Examples:\n  bindery executions retry 7\n  bindery executions retry 7 -p alpha 0.3 --wait")]
+    #[command(
+        after_help = "Examples:\n  bindery executions retry 7\n  bindery executions retry 7 -p alpha 0.3 --wait"
+    )]
     Retry(submit::RetryArgs),
     /// Stop an execution: a pending one at once, a running one within seconds
     #[command(after_help = "Examples:\n  bindery executions cancel 7")]

@@ -20,7 +20,7 @@ use super::super::spec::KernelSpec;
 use super::cold::{command, kernel_start, start_cold};
 use super::fingerprint::Fingerprint;
 use super::launcher;
-use super::memory::{machine_memory, process_memory};
+use super::memory::{MemoryWatch, machine_memory, process_memory};
 use super::ready::{ForkedKernel, ReadyKernel, Terms};
 use super::zygote::{NoZygote, Zygote};
 use crate::config::WarmKernels;
@@ -209,42 +209,14 @@ impl KernelPool {
             *slot.source.lock().await = Source::new();
         }
         while slot.ready().kernels.len() < slot.wanted.count {
-            if memory.is_full(&self.inner) {
+            let slots = &self.inner.slots;
+            let ready = slots.iter().map(|slot| slot.ready().kernels.len()).sum();
+            if memory.is_full(self.inner.max_memory, ready, || slots.iter().map(Slot::memory).sum()) {
                 return;
             }
             let Some(kernel) = slot.fork(options, &spec, true).await else { return };
             slot.ready().kernels.push_back(kernel);
         }
-    }
-}
-
-/// Whether ready kernels take the memory that they may.
-#[derive(Debug, Default)]
-struct MemoryWatch {
-    /// When it was measured, with so many kernels ready, and what it was in bytes.
-    measured: Option<(Instant, usize, u64)>,
-    told: bool,
-}
-
-impl MemoryWatch {
-    fn is_full(&mut self, pool: &Inner) -> bool {
-        let ready = pool.slots.iter().map(|slot| slot.ready().kernels.len()).sum();
-        // To measure takes time. Under load, with one taken and one made in turn, now and then is enough.
-        let used = match self.measured {
-            Some((at, then, used)) if at.elapsed() < LOOK_INTERVAL && ready <= then => used,
-            _ => {
-                let used = pool.slots.iter().map(Slot::memory).sum();
-                self.measured = Some((Instant::now(), ready, used));
-                used
-            }
-        };
-        let max = pool.max_memory;
-        let is_full = used > max;
-        if is_full && !self.told {
-            tracing::warn!(used, max, "ready kernels take all the memory they may: no more are made");
-        }
-        self.told = is_full;
-        is_full
     }
 }
 

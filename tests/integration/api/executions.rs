@@ -178,11 +178,13 @@ async fn a_request_that_is_sent_again_is_the_same_execution() {
         let request = server.request(Method::POST, path).header("content-type", "application/json");
         request.header("idempotency-key", key).body(body.to_string()).send().await.unwrap()
     };
-    let with = |parameters: Value| json!({"notebook_path": "a.ipynb", "username": "ada", "parameters": parameters});
+    let with =
+        |parameters: Value| json!({"notebook_path": "a.ipynb", "username": "ada", "parameters": parameters});
     let asked = with(json!({"x": 1, "y": 2}));
     // Several at once, as a client does that thinks its first request lost.
     let answers =
-        futures::future::join_all((0..5).map(|_| post("/execute-notebook?wait=none", b"may", asked.clone()))).await;
+        futures::future::join_all((0..5).map(|_| post("/execute-notebook?wait=none", b"may", asked.clone())))
+            .await;
     let mut ids = Vec::new();
     for answer in answers {
         ids.push(id_of(&json_of(answer, 202).await));
@@ -227,7 +229,10 @@ async fn an_ended_execution_is_retried_with_other_parameters() {
     assert_eq!((&ended["status"], &ended["output_path"]), (&json!("success"), &json!("out.ipynb")));
     let output = server.read_notebook("out.ipynb");
     let cells = output["cells"].as_array().unwrap();
-    assert!(cells.last().unwrap()["outputs"][0]["text"][0].as_str().unwrap().starts_with("2 1.2345"), "{output:#}");
+    assert!(
+        cells.last().unwrap()["outputs"][0]["text"][0].as_str().unwrap().starts_with("2 1.2345"),
+        "{output:#}"
+    );
 
     // Unchanged it fails as before; and the one that failed first is still there to be asked for.
     let same = json_of(server.post(&path, json!({})).await, 202).await;
