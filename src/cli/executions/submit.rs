@@ -89,19 +89,24 @@ pub(super) async fn retry(engine: &Engine, args: RetryArgs) -> Result<Exit> {
     follow(engine, id, args.wait, args.json).await
 }
 
+/// Says what has become of a request; `wait_for_end` waits for it.
 async fn follow(engine: &Engine, id: ExecutionId, wait_for_end: bool, as_json: bool) -> Result<Exit> {
-    warn_without_service(engine, id).await;
+    let execution = engine.execution(id).await?;
+    // A request that was sent again may have ended long ago.
+    let has_ended = execution.status.is_final();
+    if !has_ended {
+        warn_without_service(engine, id).await;
+    }
     if wait_for_end {
         return wait(engine, id, as_json).await;
     }
-    let execution = engine.execution(id).await?;
+    let status = execution.status;
     if as_json {
         print_json(&wire::execution(engine, &execution))?;
+    } else if has_ended {
+        print(&format!("execution {id} has ended before: {status}\n"))?;
     } else {
-        print(&format!(
-            "execution {id} is {}: `bindery executions wait {id}` waits for its end\n",
-            execution.status
-        ))?;
+        print(&format!("execution {id} is {status}: `bindery executions wait {id}` waits for its end\n"))?;
     }
     Ok(Exit::Success)
 }

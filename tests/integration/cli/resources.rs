@@ -61,6 +61,9 @@ async fn from_a_template_to_a_result_without_a_single_request() {
     let once = [&submit[..], &["--idempotency-key", "monday", "--wait", "--json"]].concat();
     assert_eq!(place.json(&once).await["execution_id"], 4);
     assert_eq!(place.json(&once).await["execution_id"], 4);
+    let told = place.run(&[&submit[..], &["--idempotency-key", "monday"]].concat()).await;
+    told.check(0, "");
+    assert_eq!(told.stdout, "execution 4 has ended before: success\n");
     place.run(&["executions", "wait", "1"]).await.check(1, "");
     place.run(&["executions", "cancel", "2"]).await.check(1, "execution 2 has already ended: success");
     place.run(&["executions", "show", "9"]).await.check(1, "there is no execution 9");
