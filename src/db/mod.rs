@@ -47,13 +47,14 @@ impl Database {
             .synchronous(SqliteSynchronous::Normal)
             .busy_timeout(BUSY_TIMEOUT)
             .foreign_keys(true);
+        // Also a fresh file's change to write-ahead logging is nothing that others wait for.
+        let lock = migration_lock(&path).await?;
         let pool = SqlitePoolOptions::new()
             .max_connections(4)
             .acquire_timeout(BUSY_TIMEOUT * 2)
             .connect_with(options.clone())
             .await
             .map_err(|error| unavailable("the database cannot be opened", error))?;
-        let lock = migration_lock(&path).await?;
         sqlx::migrate!("migrations/sqlite").run(&pool).await.map_err(|error| match error {
             sqlx::migrate::MigrateError::VersionMissing(_) => {
                 Error::unavailable("the database was written by a newer version of bindery: use that version")
