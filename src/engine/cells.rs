@@ -12,14 +12,12 @@ use tokio::time::Instant;
 
 use super::messages::{raised, record, strings, timing};
 use super::recording::Recording;
+use super::stopping::{PATIENT, PROMPT, Stopping};
 use crate::config::ByteSize;
 use crate::execution::{CellError, CellPolicy, Limits};
 use crate::kernel::{Incoming, Kernel};
 use crate::notebook::Cell;
 use crate::notebook::record::Event;
-
-/// How long an interrupted cell may take to stop before its kernel is killed.
-const INTERRUPT_GRACE: Duration = Duration::from_secs(5);
 
 /// How long a cell may take to stop before it is taken for one that began after the interrupt. A second interrupt while
 /// it stops would disturb that.
@@ -43,6 +41,8 @@ pub(super) enum Ending {
     Complete,
     /// A cell failed, or the kernel did, or time ran out.
     Failed(CellError),
+    /// It took more than it may.
+    OverLimit(CellError),
     /// It was stopped from outside, at this cell.
     Stopped(Stop, usize),
 }
@@ -53,8 +53,13 @@ impl Ending {
     pub(super) fn shutdown_grace(&self) -> Duration {
         match self {
             Self::Complete | Self::Failed(_) => Duration::from_secs(5),
-            Self::Stopped(..) => Duration::from_millis(500),
+            Self::OverLimit(_) | Self::Stopped(..) => Duration::from_millis(500),
         }
+    }
+
+    /// Whether somebody waits for all of it to be gone.
+    pub(super) fn is_prompt(&self) -> bool {
+        matches!(self, Self::OverLimit(_) | Self::Stopped(Stop::Cancelled, _))
     }
 }
 
@@ -187,21 +192,21 @@ impl CellRun<'_> {
         let mut reply: Option<Option<CellError>> = None;
         let mut idle = false;
         let mut quiet_until: Option<Instant> = None;
-        // Set once the cell has been told to stop: what it comes to, and when patience ends.
-        let mut stopping: Option<(Ending, Instant)> = None;
+        // Set once the cell has been told to stop.
+        let mut stopping: Option<Stopping> = None;
         let mut stop_seen = false;
         let mut told_of_unreadable = false;
         // Set when the cell began after it had been told to stop, as far as is known here.
         let mut interrupt_again: Option<Instant> = None;
         loop {
             if idle && let Some(raised) = reply {
-                return stopping.map_or(Ok(raised), |(ending, _)| Err(ending));
+                return stopping.map_or(Ok(raised), |stopping| Err(stopping.ending()));
             }
             let is_stopping = stopping.is_some();
             tokio::select! {
                 incoming = kernel.next() => match incoming {
                     Incoming::Died(how) => {
-                        return Err(stopping.map_or_else(|| Ending::Failed(dead_kernel(cell, &how, kernel)), |(ending, _)| ending));
+                        return Err(stopping.map_or_else(|| Ending::Failed(dead_kernel(cell, &how, kernel)), Stopping::ending));
                     }
                     Incoming::Shell(message) => {
                         if message.parent_id.as_deref() == Some(&request) && message.msg_type == "execute_reply" {
@@ -226,8 +231,7 @@ impl CellRun<'_> {
                         if let Some(limit) = recording.take_limit_hit() && !is_stopping {
                             let text = format!("the notebook put out more than {} (`max-output-size`)", ByteSize(limit));
                             let error = CellError::new(Some(cell), "OutputLimitError", text);
-                            kernel.interrupt().await;
-                            stopping = Some((Ending::Failed(error), Instant::now() + INTERRUPT_GRACE));
+                            stopping = Some(Stopping::interrupt(kernel, Ending::OverLimit(error), PROMPT).await);
                         }
                     }
                     Incoming::Unreadable { is_reply, why } => {
@@ -250,7 +254,7 @@ impl CellRun<'_> {
                     if policy.raise_on_iopub_timeout {
                         let seconds = policy.iopub_timeout.as_secs_f64();
                         let error = CellError::new(Some(cell), "CellTimeoutError", format!("the cell's output was not complete {seconds} s after it ended"));
-                        return Err(stopping.map_or(Ending::Failed(error), |(ending, _)| ending));
+                        return Err(stopping.map_or(Ending::Failed(error), Stopping::ending));
                     }
                     recording.warn(format!("cell {cell} ended, but the kernel did not say that its output is complete"));
                     idle = true;
@@ -258,13 +262,11 @@ impl CellRun<'_> {
                 () = sleep_until(cell_limit.map(|(at, _)| at)), if !is_stopping => {
                     let seconds = cell_limit.map_or(0.0, |(_, timeout)| timeout.as_secs_f64());
                     let error = CellError::new(Some(cell), "CellTimeoutError", format!("the cell took longer than {seconds} s"));
-                    kernel.interrupt().await;
-                    stopping = Some((Ending::Failed(error), Instant::now() + INTERRUPT_GRACE));
+                    stopping = Some(Stopping::interrupt(kernel, Ending::Failed(error), PATIENT).await);
                 }
                 () = sleep_until(run_limit.map(|(at, _)| at)), if !is_stopping => {
                     let error = run_timeout_error(Some(cell), run_limit.map_or(Duration::ZERO, |(_, timeout)| timeout));
-                    kernel.interrupt().await;
-                    stopping = Some((Ending::Failed(error), Instant::now() + INTERRUPT_GRACE));
+                    stopping = Some(Stopping::interrupt(kernel, Ending::Failed(error), PATIENT).await);
                 }
                 why = stopped(stop), if !stop_seen => {
                     stop_seen = true;
@@ -272,14 +274,15 @@ impl CellRun<'_> {
                         kernel.kill();
                         return Err(Ending::Stopped(why, cell));
                     }
-                    kernel.interrupt().await;
-                    stopping.get_or_insert((Ending::Stopped(why, cell), Instant::now() + INTERRUPT_GRACE));
+                    match &mut stopping {
+                        Some(stopping) => stopping.hurry(PROMPT),
+                        None => stopping = Some(Stopping::interrupt(kernel, Ending::Stopped(why, cell), PROMPT).await),
+                    }
                 }
-                () = sleep_until(stopping.as_ref().map(|(_, patience)| *patience)) => {
-                    tracing::warn!("the kernel does not stop when interrupted: killing it");
-                    kernel.kill();
-                    // Its death is the next thing to be heard.
-                    stopping = stopping.map(|(ending, _)| (ending, Instant::now() + INTERRUPT_GRACE));
+                () = Stopping::due(&stopping) => {
+                    if let Some(ending) = stopping.take_if(|it| !it.go_on(kernel)) {
+                        return Err(ending.ending());
+                    }
                 }
                 () = recording.save_due() => recording.save_partial(),
             }

@@ -271,7 +271,7 @@ pub async fn execute_file(
     let shutdown_grace = ending.shutdown_grace();
     let (error, interrupted) = match ending {
         Ending::Complete => (None, false),
-        Ending::Failed(error) => (Some(error), false),
+        Ending::Failed(error) | Ending::OverLimit(error) => (Some(error), false),
         Ending::Stopped(_, cell) => {
             (Some(CellError::new(Some(cell), "KeyboardInterrupt", "the run was interrupted")), true)
         }

@@ -189,6 +189,8 @@ impl Engine {
         if status.is_final() {
             self.announce(id, Milestone::Ended);
         }
+        // An error means that nothing runs here.
+        let _ = self.inner.asks.send(id);
         tracing::info!(execution.id = %id, %status, "an execution was asked to stop");
         Ok(status)
     }

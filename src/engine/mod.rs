@@ -6,6 +6,7 @@ pub mod execute;
 pub mod executions;
 mod files;
 mod journal;
+mod kernel_end;
 pub mod kernels;
 mod messages;
 pub mod notebooks;
@@ -14,6 +15,7 @@ mod paths;
 mod recording;
 pub mod remote;
 mod run;
+mod stopping;
 pub mod templates;
 mod tracking;
 mod work;
@@ -51,6 +53,8 @@ struct Inner {
     owner: String,
     /// Told when an execution's first code cell is done, and when it has ended.
     milestones: broadcast::Sender<(ExecutionId, Milestone)>,
+    /// Told when something was asked of an execution in this process, so that it is heard before the next heartbeat.
+    asks: broadcast::Sender<ExecutionId>,
     /// A place for each kernel that is ending, as many as there are workers.
     endings: Arc<Semaphore>,
 }
@@ -131,6 +135,7 @@ impl Engine {
                 wakeup: Wakeup::default(),
                 owner: uuid::Uuid::new_v4().to_string(),
                 milestones: broadcast::channel(1024).0,
+                asks: broadcast::channel(1024).0,
                 endings: Arc::new(Semaphore::new(config.workers)),
                 config,
             }),

@@ -2,7 +2,6 @@
 //! status, then end the kernel and tell MLflow. The order is the promise: "done" is written when it is.
 
 use std::path::PathBuf;
-use std::sync::Arc;
 use std::time::Duration;
 
 use jiff::Timestamp;
@@ -21,10 +20,10 @@ use super::{Engine, Milestone, blocking, files, in_place, isoformat, notebooks};
 use crate::config::TemplateStoreConfig;
 use crate::db::{Finish, Lease};
 use crate::error::{Error, ErrorKind, Result};
-use crate::execution::{CellError, CellPolicy, Execution, ExecutionId, ExecutionStatus};
+use crate::execution::{CellError, CellPolicy, Execution, ExecutionStatus};
 use crate::kernel::spec::KernelSpec;
 use crate::kernel::warm::KernelPool;
-use crate::kernel::{Kernel, KernelStart, orphans};
+use crate::kernel::{Kernel, KernelStart};
 use crate::notebook::inject::{papermill_metadata, prepare_metadata, remove_error_markers};
 use crate::notebook::record::Recorder;
 use crate::notebook::{Notebook, Parameters};
@@ -85,9 +84,16 @@ impl Engine {
             self.run_on_kernel(&execution, &spec, &tracking, &mut recording, started, stop).await;
 
         let shutdown_grace = ending.shutdown_grace();
+        // Whoever stopped it finds nothing left of it once the final status is there.
+        let kernel = match ending.is_prompt() {
+            true => self.end_promptly(lease.id, kernel, shutdown_grace).await,
+            false => kernel,
+        };
         let (status, error) = match &ending {
             Ending::Complete => (ExecutionStatus::Success, None),
-            Ending::Failed(error) => (ExecutionStatus::Failed, Some(error.clone())),
+            Ending::Failed(error) | Ending::OverLimit(error) => {
+                (ExecutionStatus::Failed, Some(error.clone()))
+            }
             Ending::Stopped(Stop::Cancelled, _) => (ExecutionStatus::Cancelled, None),
             Ending::Stopped(Stop::WorkerStopped, cell) => {
                 let error = CellError::new(
@@ -137,14 +143,7 @@ impl Engine {
             }
         }
         self.announce(lease.id, Milestone::Ended);
-        let engine = self.clone();
-        let id = lease.id;
-        let end_kernel = async move {
-            if let Some(kernel) = kernel {
-                kernel.shutdown(shutdown_grace).await;
-            }
-            engine.kill_orphans(id).await;
-        };
+        let end_kernel = self.clone().end_kernel(lease.id, kernel, shutdown_grace);
         let Some(tracking) = tracking else {
             self.end_later(end_kernel).await;
             return Ok(());
@@ -155,38 +154,6 @@ impl Engine {
         let file_name = file_name.rsplit('/').next().unwrap_or(file_name);
         tracking.finish(finish.status, file_name, in_place(|| notebook.to_bytes())).await;
         Ok(())
-    }
-
-    /// Ends a kernel while its worker goes on: nobody waits for that. No more at once than there are workers.
-    async fn end_later(&self, ending: impl Future<Output = ()> + Send + 'static) {
-        let Ok(place) = Arc::clone(&self.inner.endings).acquire_owned().await else { return };
-        tokio::spawn(async move {
-            ending.await;
-            drop(place);
-        });
-    }
-
-    /// Returns when every kernel has ended.
-    pub(super) async fn kernels_ended(&self) {
-        let all = u32::try_from(self.config().workers).unwrap_or(u32::MAX);
-        let _ = self.inner.endings.acquire_many(all).await;
-    }
-
-    /// What marks every process of an execution on this machine.
-    fn marks(&self, id: ExecutionId) -> [(&'static str, String); 2] {
-        let data_dir = self.config().data_dir.to_string_lossy().into_owned();
-        [("BINDERY_EXECUTION_ID", id.to_string()), ("BINDERY_DATA_DIR", data_dir)]
-    }
-
-    /// Kills what an execution left running.
-    pub(super) async fn kill_orphans(&self, id: ExecutionId) {
-        let marks = self.marks(id);
-        let killing = blocking(move || {
-            Ok(orphans::kill(&marks.each_ref().map(|(name, value)| (*name, value.as_str()))))
-        });
-        if let Ok(killed @ 1..) = killing.await {
-            tracing::info!(execution.id = %id, killed, "processes that the notebook left running were killed");
-        }
     }
 
     /// Reads the notebook and makes it ready: parameters bound, an earlier run's marks gone, a kernel found.

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
-use tokio::sync::watch;
+use tokio::sync::{broadcast, watch};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::AbortOnDropHandle;
 
@@ -14,7 +14,7 @@ use super::recording::{OutputFile, RunProgress, complete};
 use super::{Engine, Milestone, blocking, in_place};
 use crate::db::{Finish, Lease};
 use crate::error::Result;
-use crate::execution::{CellError, Execution, ExecutionStatus};
+use crate::execution::{CellError, Execution, ExecutionId, ExecutionStatus};
 use crate::notebook::Notebook;
 use crate::notebook::record::RunEnd;
 use crate::queue;
@@ -206,9 +206,11 @@ async fn heartbeat(
     stop: watch::Sender<Option<Stop>>,
     mut stopped: watch::Receiver<bool>,
 ) {
+    let mut asks = engine.inner.asks.subscribe();
     loop {
         tokio::select! {
             () = tokio::time::sleep(HEARTBEAT) => {}
+            () = asked(&mut asks, lease.id) => {}
             Ok(_) = stopped.wait_for(|stopped| *stopped), if stop.borrow().is_none() => {
                 let _ = stop.send(Some(Stop::WorkerStopped));
             }
@@ -229,6 +231,18 @@ async fn heartbeat(
             Err(error) => {
                 tracing::warn!(execution.id = %lease.id, %error, "the lease cannot be prolonged now")
             }
+        }
+    }
+}
+
+/// Comes back when something was asked of the execution in this process.
+async fn asked(asks: &mut broadcast::Receiver<ExecutionId>, id: ExecutionId) {
+    loop {
+        match asks.recv().await {
+            Ok(whose) if whose != id => {}
+            // Some were missed: one of them may have been for this one.
+            Ok(_) | Err(broadcast::error::RecvError::Lagged(_)) => return,
+            Err(broadcast::error::RecvError::Closed) => std::future::pending().await,
         }
     }
 }

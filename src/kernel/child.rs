@@ -108,6 +108,12 @@ impl KernelChild {
         let _ = kill_process_group(self.group, Signal::INT);
     }
 
+    /// SIGTERM to the process group.
+    pub(super) fn terminate(&self) {
+        // An error means that nothing is left to end.
+        let _ = kill_process_group(self.group, Signal::TERM);
+    }
+
     /// SIGKILL to the process group.
     pub(super) fn kill(&self) {
         // An error means that nothing is left to kill.

@@ -10,9 +10,7 @@ use hmac::Mac as _;
 use jupyter_zmq_client::connection::{
     ClientControlConnection, ConnectionInfo, DealerRecvConnection, DealerSendConnection,
 };
-use jupyter_zmq_client::{
-    CommId, CommMsg, ExecuteRequest, InterruptRequest, JupyterMessage, KernelInfoRequest, ShutdownRequest,
-};
+use jupyter_zmq_client::{CommId, CommMsg, ExecuteRequest, JupyterMessage, KernelInfoRequest};
 use serde_json::{Map, Value, json};
 use tempfile::TempDir;
 use tokio::task::AbortHandle;
@@ -28,8 +26,6 @@ use super::spec::{InterruptMode, Transport};
 use super::start_fault::{died_at_start, lost_a_port, never_answered};
 use crate::error::{Error, Result};
 
-/// How long a killed process group may take to be gone.
-const KILL_GRACE: Duration = Duration::from_secs(5);
 /// How often a kernel is started when somebody else takes its ports.
 const PORT_TRIES: usize = 3;
 /// How long messages that are still on their way are waited for after a kernel's death.
@@ -73,21 +69,21 @@ pub enum Incoming {
 /// A kernel that has answered; it serves one execution. Dropping it kills its process group.
 #[derive(Debug)]
 pub struct Kernel {
-    child: KernelChild,
+    pub(super) child: KernelChild,
     shell: Shell,
-    control: Control,
+    pub(super) control: Control,
     inbox: Inbox,
     readers: [AbortHandle; 2],
-    interrupt_mode: InterruptMode,
+    pub(super) interrupt_mode: InterruptMode,
     info: Map<String, Value>,
-    dead: bool,
+    pub(super) dead: bool,
     /// Holds the connection file and the sockets; goes with the kernel.
     _folder: TempDir,
 }
 
 /// The sockets' types have no `Debug` of their own.
 struct Shell(DealerSendConnection);
-struct Control(ClientControlConnection);
+pub(super) struct Control(pub(super) ClientControlConnection);
 
 impl std::fmt::Debug for Shell {
     fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
@@ -279,44 +275,6 @@ impl Kernel {
         if let Err(error) = self.send(CommMsg { comm_id: CommId(comm_id), data }.into()).await {
             tracing::debug!(%error, "a widget of the kernel cannot be updated");
         }
-    }
-
-    /// Asks the running code to stop, in the way that the kernelspec names.
-    pub async fn interrupt(&mut self) {
-        match self.interrupt_mode {
-            InterruptMode::Signal => self.child.interrupt(),
-            InterruptMode::Message => {
-                let request = JupyterMessage::new(InterruptRequest {}, None);
-                if let Err(error) = self.control.0.send(request).await {
-                    tracing::warn!(%error, "the kernel cannot be asked to interrupt");
-                }
-            }
-        }
-    }
-
-    /// Kills the kernel and all that it started.
-    pub fn kill(&self) {
-        self.child.kill();
-    }
-
-    /// The last lines that the kernel wrote past the protocol.
-    pub fn last_words(&self) -> Vec<String> {
-        self.child.tail()
-    }
-
-    /// Ends the kernel: asked first, so that its exit handlers run, and killed with all that it started when it
-    /// has not gone within `grace`.
-    pub async fn shutdown(mut self, grace: Duration) {
-        if !self.dead {
-            let request = JupyterMessage::new(ShutdownRequest { restart: false }, None);
-            let asked = tokio::time::timeout(Duration::from_secs(1), self.control.0.send(request)).await;
-            if matches!(asked, Ok(Ok(()))) && !self.child.ends_within(grace).await {
-                tracing::warn!("the kernel did not end when asked: killing it");
-            }
-        }
-        // Also after a good end: what the notebook started in the background goes with its kernel.
-        self.child.kill();
-        self.child.ends_within(KILL_GRACE).await;
     }
 
     async fn send(&mut self, message: JupyterMessage) -> Result<String> {

@@ -5,6 +5,7 @@ mod child;
 mod client;
 mod connection;
 pub mod discovery;
+mod ending;
 pub mod environment;
 mod files;
 mod forked;

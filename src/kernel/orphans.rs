@@ -12,21 +12,27 @@ use rustix::process::{Pid, Signal, kill_process};
 /// How often a process without variables is looked at.
 const EXEC_LOOKS: usize = 20;
 
+/// How often more of them are looked for while there are more.
+const ROUNDS: usize = 50;
+
 /// Kills every process of ours whose environment at its start held all of `variables`. Says how many.
 pub fn kill(variables: &[(&str, &str)]) -> usize {
-    let mut killed = HashSet::new();
-    // Once more after a round that found something: it may have been forking.
-    for _ in 0..5 {
-        let found: Vec<Pid> = find(variables).into_iter().filter(|pid| killed.insert(*pid)).collect();
+    let mut stopped = HashSet::new();
+    // Stopped first, all of them: what is stopped starts no more, and what it had started meanwhile is found next.
+    for _ in 0..ROUNDS {
+        let found: Vec<Pid> = find(variables).into_iter().filter(|pid| stopped.insert(*pid)).collect();
         if found.is_empty() {
             break;
         }
         for pid in found {
             // An error means that it has gone meanwhile.
-            let _ = kill_process(pid, Signal::KILL);
+            let _ = kill_process(pid, Signal::STOP);
         }
     }
-    killed.len()
+    for pid in &stopped {
+        let _ = kill_process(*pid, Signal::KILL);
+    }
+    stopped.len()
 }
 
 fn find(variables: &[(&str, &str)]) -> Vec<Pid> {

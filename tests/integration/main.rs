@@ -6,6 +6,7 @@
 )]
 
 mod api;
+mod cancel;
 mod cli;
 mod crash;
 mod database;

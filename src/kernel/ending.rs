@@ -1,0 +1,56 @@
+//! A kernel is interrupted, asked to end, killed.
+
+use std::time::Duration;
+
+use jupyter_zmq_client::{InterruptRequest, JupyterMessage, ShutdownRequest};
+
+use super::client::Kernel;
+use super::spec::InterruptMode;
+
+/// How long a killed process group may take to be gone.
+const KILL_GRACE: Duration = Duration::from_secs(5);
+
+impl Kernel {
+    /// Asks the running code to stop, in the way that the kernelspec names.
+    pub async fn interrupt(&mut self) {
+        match self.interrupt_mode {
+            InterruptMode::Signal => self.child.interrupt(),
+            InterruptMode::Message => {
+                let request = JupyterMessage::new(InterruptRequest {}, None);
+                if let Err(error) = self.control.0.send(request).await {
+                    tracing::warn!(%error, "the kernel cannot be asked to interrupt");
+                }
+            }
+        }
+    }
+
+    /// Asks the kernel's process group to end (SIGTERM).
+    pub fn terminate(&self) {
+        self.child.terminate();
+    }
+
+    /// Kills the kernel and all that it started.
+    pub fn kill(&self) {
+        self.child.kill();
+    }
+
+    /// The last lines that the kernel wrote past the protocol.
+    pub fn last_words(&self) -> Vec<String> {
+        self.child.tail()
+    }
+
+    /// Ends the kernel: asked first, so that its exit handlers run, and killed with all that it started when it
+    /// has not gone within `grace`.
+    pub async fn shutdown(mut self, grace: Duration) {
+        if !self.dead {
+            let request = JupyterMessage::new(ShutdownRequest { restart: false }, None);
+            let asked = tokio::time::timeout(Duration::from_secs(1), self.control.0.send(request)).await;
+            if matches!(asked, Ok(Ok(()))) && !self.child.ends_within(grace).await {
+                tracing::warn!("the kernel did not end when asked: killing it");
+            }
+        }
+        // Also after a good end: what the notebook started in the background goes with its kernel.
+        self.child.kill();
+        self.child.ends_within(KILL_GRACE).await;
+    }
+}
