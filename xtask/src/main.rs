@@ -4,6 +4,8 @@ mod bench;
 mod cargo;
 mod emulators;
 mod languages;
+mod postgres;
+mod postgres_cluster;
 mod python;
 mod steps;
 mod test;
@@ -20,7 +22,8 @@ Usage: cargo xtask test [--only-tests] [-- RUNNER ARGUMENTS]
 Checks everything, with whatever that needs: formatting, clippy, documentation, tests. The kernel
 environments that the tests run on, papermill to compare with and emulators of cloud storage are installed
 first, in target/test-data or the folder that BINDERY_TEST_DATA_DIR names; what is there already is used
-again. Python 3.10 or newer must be on PATH; without npm the tests of Azure are skipped.
+again. PostgreSQL is this machine's, else a wheel's; its cluster is made for the run, unless the variable
+BINDERY_TEST_POSTGRES names one by a URL of its superuser. Python 3.10 or newer must be on PATH; without npm the tests of Azure are skipped.
 
   --only-tests   no formatting, clippy and documentation
   --             what follows is for cargo-nextest where it is installed, else for `cargo test`:

@@ -8,6 +8,8 @@ use std::path::{Path, PathBuf};
 use crate::cargo::{cargo, command, has, target_directory};
 use crate::emulators;
 use crate::languages;
+use crate::postgres;
+use crate::postgres_cluster::WITHOUT_SYNC;
 use crate::python::{self, find_python};
 use crate::steps::{Failed, Steps};
 
@@ -53,6 +55,7 @@ fn run_steps(steps: &mut Steps, options: &Options, data_dir: &Path) -> Result<()
     steps.run("kernels", &mut install)?;
     emulators::install(steps, data_dir, is_binding())?;
     languages::install(steps, data_dir, is_binding())?;
+    postgres::install(steps, data_dir)?;
     let mut prepare = command(find_python()?);
     prepare
         .args(["tests/tools/compare_with_papermill.py", "--prepare", "--peers"])
@@ -78,6 +81,17 @@ fn run_steps(steps: &mut Steps, options: &Options, data_dir: &Path) -> Result<()
         python::run_steps(steps)?;
     }
     // All of them, also after a failure: one run has to tell everything.
+    // One cluster for all tests. It ends with this function, and with this program however that ends.
+    let cluster = match std::env::var_os(postgres::VARIABLE).filter(|url| !url.is_empty()) {
+        Some(_) => None,
+        None => match postgres::start(data_dir, WITHOUT_SYNC) {
+            Err(Failed(why)) if !is_binding() => {
+                println!("\n== tests on PostgreSQL: SKIPPED, {why}");
+                None
+            }
+            started => Some(started?),
+        },
+    };
     let runner: &[&str] = if has_nextest { &["nextest", "run"] } else { &["test"] };
     let mut tests = cargo(runner);
     tests
@@ -85,6 +99,9 @@ fn run_steps(steps: &mut Steps, options: &Options, data_dir: &Path) -> Result<()
         .args(features)
         .args(&options.runner_arguments)
         .env(DATA_DIR_VARIABLE, data_dir);
+    if let Some(cluster) = &cluster {
+        tests.env(postgres::VARIABLE, &cluster.url);
+    }
     steps.run("tests", &mut tests)
 }
 

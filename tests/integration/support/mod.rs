@@ -3,5 +3,6 @@
 pub mod emulators;
 pub mod engine;
 pub mod mlflow;
+pub mod postgres;
 pub mod s3;
 pub mod server;
