@@ -172,6 +172,9 @@ pub struct Limits {
     pub cell_timeout: Option<Duration>,
     /// For the run from its start.
     pub timeout: Option<Duration>,
+    /// For a worker to take it.
+    #[serde(default)]
+    pub queue_timeout: Option<Duration>,
 }
 
 /// How cells are run: nbclient's options, under its names.
@@ -243,6 +246,21 @@ pub struct ExecutionRequest {
     /// What the client calls this request: with the same name it is the same request.
     #[serde(default)]
     pub idempotency_key: Option<String>,
+    /// Those of a higher one are taken first.
+    #[serde(default)]
+    pub priority: i32,
+    /// How often it may be begun, when workers die under it.
+    #[serde(default = "once")]
+    pub max_attempts: u32,
+}
+
+/// The priorities that can be asked for.
+pub const PRIORITIES: std::ops::RangeInclusive<i64> = -1000..=1000;
+/// How many attempts can be asked for.
+pub const ATTEMPTS: std::ops::RangeInclusive<i64> = 1..=100;
+
+fn once() -> u32 {
+    1
 }
 
 impl ExecutionRequest {

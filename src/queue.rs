@@ -20,36 +20,59 @@ use apalis_core::worker::builder::WorkerBuilder;
 use apalis_core::worker::context::WorkerContext;
 use futures::stream::{BoxStream, Stream, StreamExt};
 use tokio::sync::{Notify, Semaphore};
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use crate::error::{Error, Result};
 
-/// How often an idle worker looks for work that nobody announced (another process's submit).
-const POLL_INTERVAL: Duration = Duration::from_millis(500);
+/// The longest that a worker lets word of work wait after word that was for nothing: it was for others, then.
+const MAX_DISTRUST: Duration = Duration::from_millis(64);
 /// The longest pause after failed claims.
 const MAX_BACKOFF: Duration = Duration::from_secs(10);
 
 /// Wakes idle workers of this process when work has been submitted.
 #[derive(Debug, Clone, Default)]
-pub struct Wakeup(Arc<Notify>);
+pub struct Wakeup(Arc<Words>);
+
+#[derive(Debug, Default)]
+struct Words {
+    here: Notify,
+    elsewhere: Notify,
+}
 
 impl Wakeup {
-    /// Says that there is work.
+    /// Says that there is work: it was submitted in this process.
     pub fn notify(&self) {
-        self.0.notify_one();
+        self.0.here.notify_one();
     }
+
+    /// Says that there may be work: every worker hears of what is submitted elsewhere, and one gets it. Where that is
+    /// not this one for a while, it does not listen so eagerly.
+    pub fn notify_of_others(&self) {
+        self.0.elsewhere.notify_one();
+    }
+}
+
+/// What a worker is to do.
+#[derive(Debug, Clone)]
+pub struct WorkerOptions {
+    /// For logs; unique.
+    pub name: String,
+    /// Jobs in hand at once, at most.
+    pub concurrency: usize,
+    /// How often an idle worker looks for work of which no word has come.
+    pub poll_interval: Duration,
 }
 
 /// Runs a worker until `shutdown`, then waits for the jobs in hand.
 ///
-/// `claim` takes the next job, or says that there is none; `handle` does it. At most `concurrency` jobs are
-/// in hand at once, and a job is claimed only when there is a free place for it.
+/// `claim` takes the next job, or says that there is none; `handle` does it. A job is claimed only when there is a free
+/// place for it.
 ///
 /// # Errors
 /// `Internal` when apalis gives up, which it has no reason to.
 pub async fn run_worker<J, C, Claimed, H, Done>(
-    name: &str,
-    concurrency: usize,
+    options: WorkerOptions,
     wakeup: Wakeup,
     shutdown: CancellationToken,
     claim: C,
@@ -62,9 +85,10 @@ where
     H: Fn(J) -> Done + Send + Sync + 'static,
     Done: Future<Output = ()> + Send + 'static,
 {
+    let WorkerOptions { name, concurrency, poll_interval } = options;
     let places = Arc::new(Semaphore::new(concurrency));
     let handle = Arc::new(handle);
-    let jobs = claimed_jobs(claim, wakeup, shutdown.clone(), Arc::clone(&places));
+    let jobs = claimed_jobs(claim, wakeup, shutdown.clone(), Arc::clone(&places), poll_interval);
     let ended = CancellationToken::new();
     let backend = ClaimBackend { jobs: jobs.fuse().boxed(), ended: ended.clone() };
     let worker = WorkerBuilder::new(name).backend(backend).build(move |job: Claim<J>| {
@@ -105,6 +129,7 @@ fn claimed_jobs<J, C, Claimed>(
     wakeup: Wakeup,
     shutdown: CancellationToken,
     places: Arc<Semaphore>,
+    poll_interval: Duration,
 ) -> impl Stream<Item = Claim<J>>
 where
     C: Fn() -> Claimed,
@@ -112,13 +137,15 @@ where
 {
     futures::stream::unfold(
         (claim, wakeup, shutdown, places),
-        |(claim, wakeup, shutdown, places)| async move {
+        move |(claim, wakeup, shutdown, places)| async move {
             let mut backoff = Duration::from_millis(100);
             let place = tokio::select! {
                 biased;
                 () = shutdown.cancelled() => return None,
                 place = Arc::clone(&places).acquire_owned() => place.ok()?,
             };
+            // Until when word from elsewhere is left, and for how long next time.
+            let (mut deaf_until, mut distrust) = (Instant::now(), Duration::from_millis(1));
             loop {
                 if shutdown.is_cancelled() {
                     return None;
@@ -128,7 +155,7 @@ where
                         let claimed = Claim { job, _place: place };
                         return Some((claimed, (claim, wakeup, shutdown, places)));
                     }
-                    Ok(None) => POLL_INTERVAL,
+                    Ok(None) => poll_interval,
                     Err(error) => {
                         tracing::warn!(%error, cause = error.cause(), "no work can be claimed now: trying again");
                         backoff = (backoff * 2).min(MAX_BACKOFF);
@@ -137,7 +164,18 @@ where
                 };
                 tokio::select! {
                     () = shutdown.cancelled() => return None,
-                    () = wakeup.0.notified() => {}
+                    () = wakeup.0.here.notified() => {}
+                    () = async {
+                        wakeup.0.elsewhere.notified().await;
+                        tokio::time::sleep_until(deaf_until).await;
+                    } => {
+                        let now = Instant::now();
+                        distrust = match now.duration_since(deaf_until) < MAX_DISTRUST {
+                            true => (distrust * 2).min(MAX_DISTRUST),
+                            false => Duration::from_millis(1),
+                        };
+                        deaf_until = now + distrust;
+                    }
                     () = tokio::time::sleep(pause) => {}
                 }
             }
@@ -213,6 +251,10 @@ mod tests {
         move || futures::future::ready(jobs.lock().unwrap().pop_front().transpose())
     }
 
+    fn options(concurrency: usize) -> WorkerOptions {
+        WorkerOptions { name: "test".into(), concurrency, poll_interval: Duration::from_millis(500) }
+    }
+
     #[tokio::test]
     async fn every_job_is_done_and_never_more_at_once_than_allowed() {
         let jobs: Jobs = Arc::new(Mutex::new((0..20).map(Ok).collect()));
@@ -220,7 +262,7 @@ mod tests {
         let (done, mut finished) = mpsc::unbounded_channel();
         let shutdown = CancellationToken::new();
         let worker =
-            tokio::spawn(run_worker("test", 3, Wakeup::default(), shutdown.clone(), claim_from(&jobs), {
+            tokio::spawn(run_worker(options(3), Wakeup::default(), shutdown.clone(), claim_from(&jobs), {
                 let most = Arc::clone(&most);
                 move |job| {
                     let (running, most, done) = (Arc::clone(&running), Arc::clone(&most), done.clone());
@@ -255,8 +297,7 @@ mod tests {
         let (done, mut finished) = mpsc::unbounded_channel();
         let shutdown = CancellationToken::new();
         let worker = tokio::spawn(run_worker(
-            "test",
-            1,
+            options(1),
             Wakeup::default(),
             shutdown.clone(),
             claim_from(&jobs),
@@ -281,7 +322,7 @@ mod tests {
         let ended = Arc::new(AtomicUsize::new(0));
         let shutdown = CancellationToken::new();
         let worker =
-            tokio::spawn(run_worker("test", 2, Wakeup::default(), shutdown.clone(), claim_from(&jobs), {
+            tokio::spawn(run_worker(options(2), Wakeup::default(), shutdown.clone(), claim_from(&jobs), {
                 let ended = Arc::clone(&ended);
                 move |_| {
                     let (started, mut may_go, ended) = (started.clone(), may_go.clone(), Arc::clone(&ended));

@@ -19,6 +19,7 @@ mod serve;
 mod signals;
 mod templates;
 mod wire;
+mod worker;
 
 use std::ffi::OsString;
 
@@ -73,6 +74,7 @@ enum Command {
     Execute(Box<execute::ExecuteArgs>),
     Inspect(inspect::InspectArgs),
     Serve(serve::ServeArgs),
+    Worker(worker::WorkerArgs),
     Demo(demo::DemoArgs),
     Kernels(KernelsCommand),
     Templates(templates::TemplatesArgs),
@@ -118,11 +120,11 @@ pub fn start_logging(cli: &Cli) {
         print::tell!("error: a fault of Bindery's own, please report it: {panic}");
     }));
     let default = match &cli.command {
-        Command::Serve(_) => LogLevel::Info,
+        Command::Serve(_) | Command::Worker(_) => LogLevel::Info,
         Command::Execute(args) => args.default_log_level(),
         _ => LogLevel::Warn,
     };
-    log::start(cli.log_level, default, matches!(cli.command, Command::Serve(_)));
+    log::start(cli.log_level, default, matches!(cli.command, Command::Serve(_) | Command::Worker(_)));
 }
 
 /// Runs what the command line says.
@@ -134,6 +136,7 @@ pub async fn run(cli: Cli) -> Result<Exit> {
         Command::Execute(args) => execute::run(*args).await,
         Command::Inspect(args) => inspect::run(args).await,
         Command::Serve(args) => serve::run(args).await,
+        Command::Worker(args) => worker::run(args).await,
         Command::Demo(args) => demo::run(args).await,
         Command::Kernels(KernelsCommand { kernels, settings }) => {
             let data_dir = Config::resolve(settings)?.data_dir;

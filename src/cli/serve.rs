@@ -31,8 +31,12 @@ const LAST_ANSWERS: Duration = Duration::from_secs(3);
   bindery serve
   bindery serve --listen 127.0.0.1:9000 --data-dir /srv/bindery
   bindery serve --template-store s3://notebook-templates --s3-endpoint http://127.0.0.1:9100
-  bindery serve --mlflow-tracking-uri http://127.0.0.1:5000")]
+  bindery serve --mlflow-tracking-uri http://127.0.0.1:5000
+  bindery serve --no-worker --database-url postgres://bindery@db/bindery --notebooks-root /mnt/notebooks")]
 pub(super) struct ServeArgs {
+    /// Execute nothing here: `bindery worker` on this or other machines does
+    #[arg(long)]
+    no_worker: bool,
     #[command(flatten)]
     settings: Settings,
 }
@@ -41,14 +45,14 @@ pub(super) async fn run(args: ServeArgs) -> Result<Exit> {
     hide_from_notebooks();
     // First of all, so that a request to stop is honoured from the start.
     let signals = Signals::listen()?;
-    let service = Service::start(Config::resolve(args.settings)?).await?;
+    let service = Service::start(Config::resolve(args.settings)?, !args.no_worker).await?;
     tell!("bindery listening on {url} (docs: {url}/docs)", url = service.url());
     service.until_stopped(signals).await
 }
 
 /// Notebooks run under the same account, and could read the variables that this process was started with, the
 /// credentials of the template store among them, in `/proc`. Not for root, who can read everything.
-fn hide_from_notebooks() {
+pub(super) fn hide_from_notebooks() {
     #[cfg(target_os = "linux")]
     if let Err(error) = rustix::process::set_dumpable_behavior(rustix::process::DumpableBehavior::NotDumpable)
     {
@@ -62,16 +66,17 @@ pub(super) struct Service {
     address: SocketAddr,
     shutdown: CancellationToken,
     server: JoinHandle<Result<()>>,
+    /// What executes, or only hears of what others execute.
     worker: JoinHandle<Result<()>>,
 }
 
 impl Service {
-    /// Binds, opens the engine, serves and works. Who connects before all is ready waits that long.
+    /// Binds, opens the engine, serves, and `works` when asked to. Who connects before all is ready waits that long.
     ///
     /// # Errors
     /// `Conflict` when the port is taken, `BadInput` for another address that cannot be listened on, and as
     /// [`Engine::open`].
-    pub(super) async fn start(config: Config) -> Result<Self> {
+    pub(super) async fn start(config: Config, works: bool) -> Result<Self> {
         let listen = config.listen;
         let listener = TcpListener::bind(listen).await.map_err(|error| bind_fault(listen, error))?;
         let address = listener.local_addr().unwrap_or(listen);
@@ -80,7 +85,12 @@ impl Service {
         let server = tokio::spawn(api::serve(engine.clone(), listener, shutdown.clone()));
         let worker = tokio::spawn({
             let (engine, shutdown) = (engine.clone(), shutdown.clone());
-            async move { engine.work(shutdown).await }
+            async move {
+                match works {
+                    true => engine.work(shutdown).await,
+                    false => Ok(engine.watch(false, shutdown).await),
+                }
+            }
         });
         if !address.ip().is_loopback() {
             tracing::warn!(
@@ -88,7 +98,9 @@ impl Service {
                  it runs code here; put a proxy that authenticates before it"
             );
         }
-        warn_without_kernels(engine.config().data_dir.clone());
+        if works {
+            warn_without_kernels(engine.config().data_dir.clone());
+        }
         Ok(Self { engine, address, shutdown, server, worker })
     }
 
@@ -160,7 +172,7 @@ impl Service {
     }
 }
 
-fn ended_by_itself(what: &str, ended: Result<Result<()>, JoinError>) -> Error {
+pub(super) fn ended_by_itself(what: &str, ended: Result<Result<()>, JoinError>) -> Error {
     let error = Error::internal(format!("the {what} ended by itself: please report this"));
     match ended {
         Ok(Ok(())) => error,
@@ -191,7 +203,7 @@ pub(super) fn reachable_url(address: SocketAddr) -> String {
 }
 
 /// Without any kernel nothing can be executed; the time of the start is the time to say so.
-fn warn_without_kernels(data_dir: std::path::PathBuf) {
+pub(super) fn warn_without_kernels(data_dir: std::path::PathBuf) {
     tokio::task::spawn_blocking(move || {
         use kernels::EnvironmentState::{Installed, Outdated};
         let usable = |state| matches!(state, Installed | Outdated);

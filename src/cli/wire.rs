@@ -44,7 +44,7 @@ pub(super) fn notebook(engine: &Engine, record: &NotebookRecord) -> Value {
     })
 }
 
-pub(super) fn execution(engine: &Engine, execution: &Execution) -> Value {
+pub(super) fn execution(engine: &Engine, execution: &Execution, queue_position: Option<u64>) -> Value {
     let request = &execution.request;
     json!({
         "execution_id": execution.id,
@@ -61,6 +61,9 @@ pub(super) fn execution(engine: &Engine, execution: &Execution) -> Value {
         "error": execution.error,
         "mlflow": execution.mlflow,
         "attempts": execution.attempts,
+        "max_attempts": execution.request.max_attempts,
+        "priority": execution.request.priority,
+        "queue_position": queue_position,
         "warnings": execution.warnings,
         "notebook_url": engine.notebook_url(&request.output_path, request.username.as_deref()),
     })

@@ -82,7 +82,8 @@ settings! {
         /// [default: what the client's request says]
         #[arg(value_name = "URL")]
         public_url: String = "BINDERY_PUBLIC_URL",
-        /// Database [default: sqlite:DATA_DIR/bindery.db]
+        /// Database: `sqlite:PATH`, or `postgres://USER:PASSWORD@HOST/DATABASE` for workers on many machines
+        /// [default: sqlite:DATA_DIR/bindery.db]
         #[arg(value_name = "URL")]
         database_url: String = "BINDERY_DATABASE_URL",
         /// The only tree in which the service reads and writes user notebooks
@@ -114,6 +115,12 @@ settings! {
         /// Address of the same MLflow as people's browsers see it, for links [default: --mlflow-tracking-uri]
         #[arg(value_name = "URL")]
         mlflow_public_uri: String = "BINDERY_MLFLOW_PUBLIC_URI",
+        /// Executions at the same time over all workers, the same number for each of them [default: no limit]
+        #[arg(value_name = "N")]
+        max_running: usize = "BINDERY_MAX_RUNNING",
+        /// Executions of one user at the same time over all workers; the others of the user wait [default: no limit]
+        #[arg(value_name = "N")]
+        max_running_per_user: usize = "BINDERY_MAX_RUNNING_PER_USER",
         /// How long running executions may go on after a request to stop, such as 30s [default: 30s]
         #[arg(value_name = "TIME")]
         shutdown_grace: Seconds = "BINDERY_SHUTDOWN_GRACE",
@@ -132,6 +139,9 @@ settings! {
         /// How long a whole run may take [default: no limit]
         #[arg(value_name = "TIME")]
         execution_timeout: Seconds = "BINDERY_EXECUTION_TIMEOUT",
+        /// How long an execution may wait for a worker [default: no limit]
+        #[arg(value_name = "TIME")]
+        queue_timeout: Seconds = "BINDERY_QUEUE_TIMEOUT",
     }
 }
 
@@ -193,7 +203,7 @@ impl TryFrom<LocalSettings> for Settings {
 }
 
 /// What is in force.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub struct Config {
     /// See [`ServiceSettings::listen`].
     pub listen: SocketAddr,
@@ -201,7 +211,7 @@ pub struct Config {
     pub public_url: Option<String>,
     /// Absolute.
     pub data_dir: PathBuf,
-    /// `sqlite:PATH`.
+    /// `sqlite:PATH` or `postgres://…`; it may hold a password.
     pub database_url: String,
     /// Where templates are.
     pub template_store: TemplateStoreConfig,
@@ -211,6 +221,10 @@ pub struct Config {
     pub notebooks_root: PathBuf,
     /// Executions at the same time.
     pub workers: usize,
+    /// See [`ServiceSettings::max_running`].
+    pub max_running: Option<usize>,
+    /// See [`ServiceSettings::max_running_per_user`].
+    pub max_running_per_user: Option<usize>,
     /// Kernels that are kept ready.
     pub warm: Vec<WarmKernels>,
     /// Bytes that ready kernels may take together; `None` is a quarter of the machine's memory.
@@ -296,6 +310,13 @@ impl Config {
         if workers == 0 {
             return Err(Error::bad_input("`workers` must be at least 1"));
         }
+        for (name, limit) in
+            [("max-running", service.max_running), ("max-running-per-user", service.max_running_per_user)]
+        {
+            if limit == Some(0) {
+                return Err(Error::bad_input(format!("`{name}` must be at least 1")));
+            }
+        }
         for (name, url) in
             [("public-url", &service.public_url), ("jupyter-base-url", &service.jupyter_base_url)]
         {
@@ -320,6 +341,8 @@ impl Config {
                 None => data_dir.join("notebooks"),
             },
             workers,
+            max_running: service.max_running,
+            max_running_per_user: service.max_running_per_user,
             warm: service.warm.unwrap_or_default().0,
             warm_memory: service.warm_memory.map(|size| size.0),
             jupyter_base_url: service
@@ -337,6 +360,7 @@ impl Config {
                 start_timeout: limits.start_timeout.map_or(Duration::from_secs(60), |time| time.0),
                 cell_timeout: limits.cell_timeout.map(|time| time.0).filter(|time| !time.is_zero()),
                 timeout: limits.execution_timeout.map(|time| time.0).filter(|time| !time.is_zero()),
+                queue_timeout: limits.queue_timeout.map(|time| time.0).filter(|time| !time.is_zero()),
             },
             data_dir,
         })

@@ -35,6 +35,13 @@ impl Config {
         }
         line("notebooks-root", path(&self.notebooks_root));
         line("workers", toml::Value::Integer(i64::try_from(self.workers).unwrap_or(i64::MAX)));
+        for (name, limit) in
+            [("max-running", self.max_running), ("max-running-per-user", self.max_running_per_user)]
+        {
+            if let Some(limit) = limit {
+                line(name, toml::Value::Integer(i64::try_from(limit).unwrap_or(i64::MAX)));
+            }
+        }
         line("warm", WarmList(self.warm.clone()).to_string().into());
         if let Some(bytes) = self.warm_memory {
             line("warm-memory", ByteSize(bytes).to_string().into());
@@ -53,13 +60,21 @@ impl Config {
         line("max-output-size", ByteSize(self.max_output_size).to_string().into());
         line("shutdown-grace", seconds(self.shutdown_grace));
         line("start-timeout", seconds(self.limits.start_timeout));
-        for (name, time) in
-            [("cell-timeout", self.limits.cell_timeout), ("execution-timeout", self.limits.timeout)]
-        {
+        for (name, time) in [
+            ("cell-timeout", self.limits.cell_timeout),
+            ("execution-timeout", self.limits.timeout),
+            ("queue-timeout", self.limits.queue_timeout),
+        ] {
             if let Some(time) = time {
                 line(name, seconds(time));
             }
         }
         out
+    }
+}
+
+impl std::fmt::Debug for Config {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        formatter.write_str(&self.to_toml())
     }
 }

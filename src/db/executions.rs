@@ -1,44 +1,12 @@
-//! Executions in the database. The table is the record and the queue at once: claiming a row is one
-//! fenced `UPDATE`, so there is no second truth that could disagree.
-
-use std::time::Duration;
+//! Executions in the database: recorded, found, listed, cancelled. The table is the record and the queue at once:
+//! claiming a row is one fenced `UPDATE` (`leases.rs`), so there is no second truth that could disagree.
 
 use jiff::Timestamp;
-use sqlx::Row;
-use sqlx::sqlite::SqliteRow;
 
-use super::{Database, from_json, lost, micros, returned, timestamp, to_json};
+use super::record::ExecutionRow;
+use super::{Database, lost, micros, on, returned, to_json};
 use crate::error::{Error, Result};
-use crate::execution::{
-    CellError, Execution, ExecutionId, ExecutionRequest, ExecutionStatus, MlflowLink, Progress,
-};
-
-/// How much longer than others' a worker's own leases must have run out before it gives them up itself.
-const OWN_PATIENCE: Duration = Duration::from_secs(120);
-
-/// A worker's right to an execution: good only while the row still names this owner and attempt.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Lease {
-    /// The execution.
-    pub id: ExecutionId,
-    /// The worker, unique per process.
-    pub owner: String,
-    /// Which attempt this is; it fences off an earlier attempt of the same worker.
-    pub attempt: u32,
-}
-
-/// The end of an execution.
-#[derive(Debug, Clone)]
-pub struct Finish {
-    /// A final status.
-    pub status: ExecutionStatus,
-    /// Why it failed.
-    pub error: Option<CellError>,
-    /// What a reader should know.
-    pub warnings: Vec<String>,
-    /// Where the result is, relative to the notebooks root, when it is not where it was asked for.
-    pub output_path: Option<String>,
-}
+use crate::execution::{CellError, Execution, ExecutionId, ExecutionRequest, ExecutionStatus, MlflowLink};
 
 /// Which executions to list, newest first.
 #[derive(Debug, Clone, Default)]
@@ -63,29 +31,35 @@ impl Database {
     /// `Unavailable` when the database cannot be used or its file is gone.
     pub async fn insert_execution(&self, request: &ExecutionRequest, now: Timestamp) -> Result<ExecutionId> {
         self.check_file().await?;
-        let inserted = sqlx::query_scalar::<_, i64>(
-            "INSERT INTO executions (status, notebook_path, output_path, username, request, submitted_at, idempotency_key) \
-             VALUES ('pending', $1, $2, $3, $4, $5, $6) RETURNING id",
+        let json = to_json(request)?;
+        let deadline = request.limits.queue_timeout.map(|patience| {
+            micros(now).saturating_add(i64::try_from(patience.as_micros()).unwrap_or(i64::MAX))
+        });
+        let inserted = on!(self, pool => sqlx::query_scalar::<_, i64>(
+            "INSERT INTO executions (status, notebook_path, output_path, username, request, submitted_at, \
+             idempotency_key, priority, max_attempts, queue_deadline) \
+             VALUES ('pending', $1, $2, $3, $4, $5, $6, $7, $8, $9) RETURNING id",
         )
         .bind(&request.notebook_path)
         .bind(&request.output_path)
         .bind(&request.username)
-        .bind(to_json(request)?)
+        .bind(&json)
         .bind(micros(now))
         .bind(&request.idempotency_key)
-        .fetch_all(&self.pool)
-        .await;
+        .bind(i64::from(request.priority))
+        .bind(i64::from(request.max_attempts))
+        .bind(deadline)
+        .fetch_all(pool).await);
         match inserted {
             Ok(ids) => returned(ids)
                 .map(ExecutionId)
                 .ok_or_else(|| Error::internal("the database gave an execution no id")),
             Err(sqlx::Error::Database(error)) if error.is_unique_violation() => {
-                let other: Option<i64> = sqlx::query_scalar(
+                let other: Option<i64> = on!(self, pool => sqlx::query_scalar(
                     "SELECT id FROM executions WHERE output_path = $1 AND status IN ('pending', 'running')",
                 )
                 .bind(&request.output_path)
-                .fetch_optional(&self.pool)
-                .await
+                .fetch_optional(pool).await)
                 .map_err(lost)?;
                 let other = other.map_or_else(|| "another execution".into(), |id| format!("execution {id}"));
                 Err(Error::conflict(format!(
@@ -97,163 +71,17 @@ impl Database {
         }
     }
 
-    /// Takes the oldest pending execution for `owner`, or none.
-    ///
-    /// # Errors
-    /// `Unavailable` when the database cannot be used.
-    pub async fn claim_execution(
-        &self,
-        owner: &str,
-        lease: Duration,
-        now: Timestamp,
-    ) -> Result<Option<Lease>> {
-        let rows = sqlx::query(
-            "UPDATE executions SET status = 'running', lease_owner = $1, lease_expires_at = $2, \
-             start_time = $3, attempts = attempts + 1, cells_done = 0, code_cells_done = 0, current_cell = NULL \
-             WHERE id = (SELECT id FROM executions WHERE status = 'pending' ORDER BY id LIMIT 1) \
-             AND status = 'pending' RETURNING id, attempts",
-        )
-        .bind(owner)
-        .bind(expiry(now, lease))
-        .bind(micros(now))
-        .fetch_all(&self.pool)
-        .await
-        .map_err(lost)?;
-        returned(rows)
-            .map(|row| {
-                Ok(Lease {
-                    id: ExecutionId(get(&row, "id")?),
-                    owner: owner.into(),
-                    attempt: get(&row, "attempts")?,
-                })
-            })
-            .transpose()
-    }
-
-    /// Takes a running execution whose lease has run out, so that its remains can be settled; or none.
-    ///
-    /// The lease goes to `settler`, a name that is not that of any worker: a worker that was only asleep (a
-    /// laptop with its lid closed) writes nothing any more. The executions of `worker`, the one in this
-    /// process, are left to it for longer: it prolongs its leases as soon as it is awake.
-    ///
-    /// # Errors
-    /// `Unavailable` when the database cannot be used.
-    pub async fn claim_abandoned(
-        &self,
-        worker: &str,
-        settler: &str,
-        lease: Duration,
-        now: Timestamp,
-    ) -> Result<Option<Lease>> {
-        let rows = sqlx::query(
-            "UPDATE executions SET lease_owner = $1, lease_expires_at = $2 \
-             WHERE id = (SELECT id FROM executions WHERE status = 'running' \
-             AND lease_expires_at < CASE lease_owner WHEN $3 THEN $4 ELSE $5 END LIMIT 1) \
-             AND status = 'running' AND lease_expires_at < $5 RETURNING id, attempts",
-        )
-        .bind(settler)
-        .bind(expiry(now, lease))
-        .bind(worker)
-        .bind(micros(now) - i64::try_from(OWN_PATIENCE.as_micros()).unwrap_or(i64::MAX))
-        .bind(micros(now))
-        .fetch_all(&self.pool)
-        .await
-        .map_err(lost)?;
-        returned(rows)
-            .map(|row| {
-                Ok(Lease {
-                    id: ExecutionId(get(&row, "id")?),
-                    owner: settler.into(),
-                    attempt: get(&row, "attempts")?,
-                })
-            })
-            .transpose()
-    }
-
-    /// Prolongs a lease; says whether it is still held, and if so whether a cancel was asked for.
-    ///
-    /// # Errors
-    /// `Unavailable` when the database cannot be used.
-    pub async fn renew_lease(&self, lease: &Lease, by: Duration, now: Timestamp) -> Result<Option<bool>> {
-        let cancel: Vec<i64> = sqlx::query_scalar(
-            "UPDATE executions SET lease_expires_at = $1 \
-             WHERE id = $2 AND status = 'running' AND lease_owner = $3 AND attempts = $4 RETURNING cancel_requested",
-        )
-        .bind(expiry(now, by))
-        .bind(lease.id.0)
-        .bind(&lease.owner)
-        .bind(lease.attempt)
-        .fetch_all(&self.pool)
-        .await
-        .map_err(lost)?;
-        Ok(returned(cancel).map(|cancel| cancel != 0))
-    }
-
-    /// Records how far a run has come and on which kernel; false when the lease is lost.
-    ///
-    /// # Errors
-    /// `Unavailable` when the database cannot be used.
-    pub async fn record_progress(
-        &self,
-        lease: &Lease,
-        progress: Progress,
-        code_cells_done: usize,
-        kernel: &str,
-    ) -> Result<bool> {
-        let done = sqlx::query(
-            "UPDATE executions SET cells_done = $1, cells_total = $2, current_cell = $3, kernel_used = $4, \
-             code_cells_done = $5 WHERE id = $6 AND status = 'running' AND lease_owner = $7 AND attempts = $8",
-        )
-        .bind(progress.cells_done as i64)
-        .bind(progress.cells_total as i64)
-        .bind(progress.current_cell.map(|cell| cell as i64))
-        .bind(kernel)
-        .bind(code_cells_done as i64)
-        .bind(lease.id.0)
-        .bind(&lease.owner)
-        .bind(lease.attempt)
-        .execute(&self.pool)
-        .await
-        .map_err(lost)?;
-        Ok(done.rows_affected() == 1)
-    }
-
-    /// Writes the final status; false when the lease is lost, and then nothing is written.
-    ///
-    /// # Errors
-    /// `Unavailable` when the database cannot be used.
-    pub async fn finish_execution(&self, lease: &Lease, finish: &Finish, now: Timestamp) -> Result<bool> {
-        let done = sqlx::query(
-            "UPDATE executions SET status = $1, end_time = $2, error = $3, warnings = $4, \
-             output_path = coalesce($5, output_path), current_cell = NULL, lease_owner = NULL, lease_expires_at = NULL \
-             WHERE id = $6 AND status = 'running' AND lease_owner = $7 AND attempts = $8",
-        )
-        .bind(finish.status.as_str())
-        .bind(micros(now))
-        .bind(finish.error.as_ref().map(to_json).transpose()?)
-        .bind(to_json(&finish.warnings)?)
-        .bind(&finish.output_path)
-        .bind(lease.id.0)
-        .bind(&lease.owner)
-        .bind(lease.attempt)
-        .execute(&self.pool)
-        .await
-        .map_err(lost)?;
-        Ok(done.rows_affected() == 1)
-    }
-
     /// Records where MLflow has the run. Not fenced: links come after the final status, too.
     ///
     /// # Errors
     /// `Unavailable` when the database cannot be used.
     pub async fn record_mlflow(&self, id: ExecutionId, link: &MlflowLink) -> Result<()> {
-        sqlx::query("UPDATE executions SET mlflow = $1 WHERE id = $2")
-            .bind(to_json(link)?)
+        let link = to_json(link)?;
+        on!(self, pool => sqlx::query("UPDATE executions SET mlflow = $1 WHERE id = $2")
+            .bind(&link)
             .bind(id.0)
-            .execute(&self.pool)
-            .await
-            .map(drop)
-            .map_err(lost)
+            .execute(pool).await.map(drop))
+        .map_err(lost)
     }
 
     /// Notes that an ended execution's notebook was saved after all, and where.
@@ -263,13 +91,12 @@ impl Database {
     pub async fn record_delivery(&self, id: ExecutionId, output_path: &str, warning: &str) -> Result<()> {
         let mut warnings = self.execution(id).await?.warnings;
         warnings.push(warning.to_owned());
-        sqlx::query("UPDATE executions SET output_path = $1, warnings = $2 WHERE id = $3")
+        let warnings = to_json(&warnings)?;
+        on!(self, pool => sqlx::query("UPDATE executions SET output_path = $1, warnings = $2, undelivered = 0 WHERE id = $3")
             .bind(output_path)
-            .bind(to_json(&warnings)?)
+            .bind(&warnings)
             .bind(id.0)
-            .execute(&self.pool)
-            .await
-            .map(drop)
+            .execute(pool).await.map(drop))
             .map_err(lost)
     }
 
@@ -278,7 +105,7 @@ impl Database {
     /// # Errors
     /// `NotFound`; `Conflict` when it has ended already.
     pub async fn cancel_execution(&self, id: ExecutionId, now: Timestamp) -> Result<ExecutionStatus> {
-        let status: Vec<String> = sqlx::query_scalar(
+        let status: Vec<String> = on!(self, pool => sqlx::query_scalar(
             "UPDATE executions SET cancel_requested = 1, \
              end_time = CASE status WHEN 'pending' THEN $1 ELSE end_time END, \
              status = CASE status WHEN 'pending' THEN 'cancelled' ELSE status END \
@@ -286,8 +113,7 @@ impl Database {
         )
         .bind(micros(now))
         .bind(id.0)
-        .fetch_all(&self.pool)
-        .await
+        .fetch_all(pool).await)
         .map_err(lost)?;
         match returned(status) {
             Some(status) => status.parse(),
@@ -303,14 +129,13 @@ impl Database {
     /// # Errors
     /// `NotFound` when there is none with this id.
     pub async fn execution(&self, id: ExecutionId) -> Result<Execution> {
-        sqlx::query("SELECT * FROM executions WHERE id = $1")
+        on!(self, pool => sqlx::query_as::<_, ExecutionRow>("SELECT * FROM executions WHERE id = $1")
             .bind(id.0)
-            .fetch_optional(&self.pool)
-            .await
-            .map_err(lost)?
-            .map(|row| read(&row))
-            .transpose()?
-            .ok_or_else(|| Error::not_found(format!("there is no execution {id}")))
+            .fetch_optional(pool).await)
+        .map_err(lost)?
+        .map(ExecutionRow::read)
+        .transpose()?
+        .ok_or_else(|| Error::not_found(format!("there is no execution {id}")))
     }
 
     /// Executions, newest first.
@@ -318,7 +143,7 @@ impl Database {
     /// # Errors
     /// `Unavailable` when the database cannot be used.
     pub async fn list_executions(&self, filter: &ExecutionFilter) -> Result<Vec<Execution>> {
-        sqlx::query(
+        on!(self, pool => sqlx::query_as::<_, ExecutionRow>(
             "SELECT * FROM executions WHERE ($1 IS NULL OR status = $1) AND ($2 IS NULL OR username = $2) \
              AND ($3 IS NULL OR notebook_path = $3) AND ($4 IS NULL OR id < $4) ORDER BY id DESC LIMIT $5",
         )
@@ -326,12 +151,11 @@ impl Database {
         .bind(&filter.username)
         .bind(&filter.notebook_path)
         .bind(filter.before.map(|id| id.0))
-        .bind(filter.limit)
-        .fetch_all(&self.pool)
-        .await
+        .bind(i64::from(filter.limit))
+        .fetch_all(pool).await)
         .map_err(lost)?
-        .iter()
-        .map(read)
+        .into_iter()
+        .map(ExecutionRow::read)
         .collect()
     }
 
@@ -340,54 +164,45 @@ impl Database {
     /// # Errors
     /// `Unavailable` when the database cannot be used.
     pub async fn count_executions(&self) -> Result<Vec<(ExecutionStatus, u64)>> {
-        sqlx::query("SELECT status, count(*) AS number FROM executions GROUP BY status")
-            .fetch_all(&self.pool)
-            .await
+        on!(self, pool => sqlx::query_as::<_, (String, i64)>("SELECT status, count(*) FROM executions GROUP BY status")
+            .fetch_all(pool).await)
             .map_err(lost)?
-            .iter()
-            .map(|row| {
-                Ok((get::<String>(row, "status")?.parse()?, get::<i64>(row, "number")?.unsigned_abs()))
-            })
+            .into_iter()
+            .map(|(status, count)| Ok((status.parse()?, count.unsigned_abs())))
             .collect()
     }
-}
 
-fn expiry(now: Timestamp, lease: Duration) -> i64 {
-    micros(now).saturating_add(i64::try_from(lease.as_micros()).unwrap_or(i64::MAX))
-}
+    /// How many executions a worker takes before this one; `None` when it does not wait.
+    ///
+    /// # Errors
+    /// `Unavailable` when the database cannot be used.
+    pub async fn queue_position(&self, id: ExecutionId) -> Result<Option<u64>> {
+        let before: Option<i64> = on!(self, pool => sqlx::query_scalar(
+            "SELECT (SELECT count(*) FROM executions AS others WHERE others.status = 'pending' \
+             AND (others.priority > mine.priority OR (others.priority = mine.priority AND others.id < mine.id))) \
+             FROM executions AS mine WHERE mine.id = $1 AND mine.status = 'pending'",
+        )
+        .bind(id.0)
+        .fetch_optional(pool).await)
+        .map_err(lost)?;
+        Ok(before.map(i64::unsigned_abs))
+    }
 
-fn get<'r, T>(row: &'r SqliteRow, column: &str) -> Result<T>
-where
-    T: sqlx::Decode<'r, sqlx::Sqlite> + sqlx::Type<sqlx::Sqlite>,
-{
-    row.try_get(column)
-        .map_err(|error| Error::internal("a record in the database cannot be read").with_source(error))
-}
-
-fn read(row: &SqliteRow) -> Result<Execution> {
-    let mut request: ExecutionRequest = from_json(get(row, "request")?)?;
-    // The worker may have had to put the result elsewhere.
-    request.output_path = get(row, "output_path")?;
-    let count = |column| get::<i64>(row, column).map(|count| usize::try_from(count).unwrap_or(0));
-    Ok(Execution {
-        id: ExecutionId(get(row, "id")?),
-        status: get::<String>(row, "status")?.parse()?,
-        request,
-        submitted_at: timestamp(get(row, "submitted_at")?),
-        start_time: get::<Option<i64>>(row, "start_time")?.map(timestamp),
-        end_time: get::<Option<i64>>(row, "end_time")?.map(timestamp),
-        progress: Progress {
-            cells_done: count("cells_done")?,
-            cells_total: count("cells_total")?,
-            current_cell: get::<Option<i64>>(row, "current_cell")?
-                .and_then(|cell| usize::try_from(cell).ok()),
-        },
-        code_cells_done: count("code_cells_done")?,
-        error: get::<Option<&str>>(row, "error")?.map(from_json::<CellError>).transpose()?,
-        mlflow: get::<Option<&str>>(row, "mlflow")?.map(from_json::<MlflowLink>).transpose()?,
-        attempts: get(row, "attempts")?,
-        kernel_used: get(row, "kernel_used")?,
-        warnings: from_json(get(row, "warnings")?)?,
-        cancel_requested: get::<i64>(row, "cancel_requested")? != 0,
-    })
+    /// Ends those that have waited in the queue for longer than they may; says which.
+    ///
+    /// # Errors
+    /// `Unavailable` when the database cannot be used.
+    pub async fn fail_overdue(&self, now: Timestamp) -> Result<Vec<ExecutionId>> {
+        let text = "no worker was free in the time that it may wait (`queue_timeout`)";
+        let error = to_json(&CellError::new(None, "QueueTimeoutError", text))?;
+        let ids: Vec<i64> = on!(self, pool => sqlx::query_scalar(
+            "UPDATE executions SET status = 'failed', error = $1, end_time = $2 \
+             WHERE status = 'pending' AND queue_deadline IS NOT NULL AND queue_deadline < $2 RETURNING id",
+        )
+        .bind(&error)
+        .bind(micros(now))
+        .fetch_all(pool).await)
+        .map_err(lost)?;
+        Ok(ids.into_iter().map(ExecutionId).collect())
+    }
 }

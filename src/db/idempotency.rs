@@ -1,6 +1,6 @@
 //! Requests that clients have named.
 
-use super::{Database, lost};
+use super::{Database, lost, on};
 use crate::error::Result;
 use crate::execution::{Execution, ExecutionId};
 
@@ -10,10 +10,10 @@ impl Database {
     /// # Errors
     /// `Unavailable` when the database cannot be used.
     pub async fn execution_by_key(&self, key: &str) -> Result<Option<Execution>> {
-        let id: Option<i64> = sqlx::query_scalar("SELECT id FROM executions WHERE idempotency_key = $1")
+        let id: Option<i64> =
+            on!(self, pool => sqlx::query_scalar("SELECT id FROM executions WHERE idempotency_key = $1")
             .bind(key)
-            .fetch_optional(&self.pool)
-            .await
+            .fetch_optional(pool).await)
             .map_err(lost)?;
         match id {
             Some(id) => self.execution(ExecutionId(id)).await.map(Some),

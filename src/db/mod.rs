@@ -1,73 +1,110 @@
-//! The database: the durable record of executions and notebooks.
+//! The database: the durable record of executions and notebooks, in SQLite or PostgreSQL.
 //!
-//! One SQL text serves SQLite now and PostgreSQL later (`$1`, `RETURNING`, `ON CONFLICT`). Every change of
-//! an execution's state is a fenced `UPDATE`: it names the state that it expects, and reports whether it hit.
+//! One SQL text serves both (`$1`, `RETURNING`, `ON CONFLICT`). Every change of an execution's state is a fenced
+//! `UPDATE`: it names the state that it expects, and reports whether it hit.
 
+mod events;
 mod executions;
 mod idempotency;
+mod leases;
 mod notebooks;
+mod notify;
+mod postgres;
+mod record;
+mod sqlite;
 
-use std::fs::File;
-use std::os::unix::fs::MetadataExt;
-use std::path::{Path, PathBuf};
-use std::time::Duration;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, Ordering};
 
-use jiff::Timestamp;
-use sqlx::sqlite::{
-    SqliteConnectOptions, SqliteJournalMode, SqlitePool, SqlitePoolOptions, SqliteSynchronous,
-};
+use jiff::{SignedDuration, Timestamp};
 
 use crate::error::{Error, Result};
-pub use executions::{ExecutionFilter, Finish, Lease};
+pub use events::JournalPart;
+pub use executions::ExecutionFilter;
+pub use leases::{ClaimLimits, Finish, Lease};
 pub use notebooks::{NewNotebook, NotebookChange, NotebookRecord};
-
-/// How long a statement waits for another writer before it gives up.
-const BUSY_TIMEOUT: Duration = Duration::from_secs(10);
+pub use notify::{Change, Changes, Interest};
 
 /// The database; clones share one pool.
 #[derive(Debug, Clone)]
 pub struct Database {
-    pool: SqlitePool,
-    path: PathBuf,
-    /// Device and inode of the file at its opening.
-    identity: (u64, u64),
+    pool: Pool,
+    /// What the database's clock is ahead of ours, in microseconds.
+    clock: Arc<AtomicI64>,
+    /// See [`Database::identity`].
+    identity: Option<Arc<str>>,
 }
 
+#[derive(Debug, Clone)]
+enum Pool {
+    Sqlite(sqlite::SqliteFile),
+    Postgres(sqlx::PgPool),
+}
+
+/// Does the same on whichever pool it is; the SQL is the same, the types are not.
+macro_rules! on {
+    ($database:expr, $pool:ident => $body:expr) => {
+        match &$database.pool {
+            $crate::db::Pool::Sqlite(file) => {
+                let $pool = &file.pool;
+                $body
+            }
+            $crate::db::Pool::Postgres($pool) => $body,
+        }
+    };
+}
+use on;
+
 impl Database {
-    /// Opens the database at `url` (`sqlite:PATH`), made and brought up to date when needed.
+    /// Opens the database at `url` (`sqlite:PATH`, `postgres://…`), made and brought up to date when needed.
     ///
     /// # Errors
-    /// `BadInput` for a URL of another kind, `Unavailable` when the file cannot be opened or is locked.
+    /// `BadInput` for a URL of another kind, `Unavailable` when the database cannot be opened, reached or is locked.
     pub async fn open(url: &str) -> Result<Self> {
-        let path = sqlite_path(url)?;
-        let options = SqliteConnectOptions::new()
-            .filename(&path)
-            .create_if_missing(true)
-            .journal_mode(SqliteJournalMode::Wal)
-            .synchronous(SqliteSynchronous::Normal)
-            .busy_timeout(BUSY_TIMEOUT)
-            .foreign_keys(true);
-        // Also a fresh file's change to write-ahead logging is nothing that others wait for.
-        let lock = migration_lock(&path).await?;
-        let pool = SqlitePoolOptions::new()
-            .max_connections(4)
-            .acquire_timeout(BUSY_TIMEOUT * 2)
-            .connect_with(options.clone())
-            .await
-            .map_err(|error| unavailable("the database cannot be opened", error))?;
-        sqlx::migrate!("migrations/sqlite").run(&pool).await.map_err(|error| match error {
-            sqlx::migrate::MigrateError::VersionMissing(_) => {
-                Error::unavailable("the database was written by a newer version of bindery: use that version")
+        let mut identity = None;
+        let pool = match url.split_once(':') {
+            Some(("sqlite", _)) => Pool::Sqlite(sqlite::SqliteFile::open(url).await?),
+            Some(("postgres" | "postgresql", _)) => {
+                let (pool, name) = postgres::open(url).await?;
+                identity = Some(name.into());
+                Pool::Postgres(pool)
             }
-            error => Error::unavailable("the database cannot be brought up to date").with_source(error),
-        })?;
-        drop(lock);
-        let identity = identity(&path)
-            .await
-            .map_err(|error| Error::unavailable("the database's file cannot be read").with_source(error))?;
-        // Later connections must not make an empty file where somebody has removed this one.
-        pool.set_connect_options(options.create_if_missing(false));
-        Ok(Self { pool, path, identity })
+            _ => {
+                return Err(Error::bad_input(
+                    "the database URL must be `sqlite:PATH` or `postgres://USER:PASSWORD@HOST/DATABASE`",
+                ));
+            }
+        };
+        let database = Self { pool, clock: Arc::default(), identity };
+        database.set_clock().await?;
+        Ok(database)
+    }
+
+    /// Whether other machines may use the same database.
+    pub fn is_shared(&self) -> bool {
+        matches!(self.pool, Pool::Postgres(_))
+    }
+
+    /// What tells a shared database from every other, wherever it is reached from; `None` for a file of this machine.
+    pub fn identity(&self) -> Option<&str> {
+        self.identity.as_deref()
+    }
+
+    /// The time by the database's clock: machines whose own clocks differ agree on it, to some milliseconds.
+    pub fn now(&self) -> Timestamp {
+        Timestamp::now() + SignedDuration::from_micros(self.clock.load(Ordering::Relaxed))
+    }
+
+    /// Looks at the database's clock.
+    ///
+    /// # Errors
+    /// `Unavailable` when the database does not answer.
+    pub async fn set_clock(&self) -> Result<()> {
+        if let Pool::Postgres(pool) = &self.pool {
+            let ahead = postgres::clock_ahead(pool).await.map_err(lost)?;
+            self.clock.store(ahead, Ordering::Relaxed);
+        }
+        Ok(())
     }
 
     /// Whether the database answers, and is still the one that was opened.
@@ -76,60 +113,27 @@ impl Database {
     /// `Unavailable` when it does not.
     pub async fn check(&self) -> Result<()> {
         self.check_file().await?;
-        sqlx::query("SELECT 1").execute(&self.pool).await.map(drop).map_err(lost)
+        on!(self, pool => sqlx::query("SELECT 1").execute(pool).await.map(drop)).map_err(lost)
     }
 
-    /// A file that was removed or replaced is written on by those who have it open, and nobody ever reads that.
     async fn check_file(&self) -> Result<()> {
-        match identity(&self.path).await {
-            Ok(now) if now == self.identity => Ok(()),
-            Ok(_) => Err(Error::unavailable("the database's file has been replaced: restart the service")),
-            Err(error) => {
-                let message = "the database's file has been removed: put it back and restart the service";
-                Err(Error::unavailable(message).with_source(error))
-            }
+        match &self.pool {
+            Pool::Sqlite(file) => file.check().await,
+            Pool::Postgres(_) => Ok(()),
         }
     }
 
-    /// Closes every connection, so that the write-ahead log is folded into the file.
+    /// Closes every connection; SQLite folds its write-ahead log into the file then.
     pub async fn close(&self) {
-        self.pool.close().await;
+        on!(self, pool => pool.close().await);
     }
-}
-
-async fn identity(path: &Path) -> std::io::Result<(u64, u64)> {
-    tokio::fs::metadata(path).await.map(|metadata| (metadata.dev(), metadata.ino()))
-}
-
-fn sqlite_path(url: &str) -> Result<PathBuf> {
-    match url.strip_prefix("sqlite:") {
-        Some(path) if !path.trim_start_matches('/').is_empty() => {
-            Ok(PathBuf::from(path.strip_prefix("//").unwrap_or(path)))
-        }
-        _ => Err(Error::bad_input("the database URL must be `sqlite:PATH`")),
-    }
-}
-
-/// Two processes that migrate one fresh file race; the file's lock makes them take turns.
-async fn migration_lock(path: &Path) -> Result<File> {
-    let mut lock_path = path.as_os_str().to_owned();
-    lock_path.push(".lock");
-    tokio::task::spawn_blocking(move || {
-        let file = File::create(lock_path)?;
-        file.lock()?;
-        Ok(file)
-    })
-    .await
-    .unwrap_or_else(|panic| Err(std::io::Error::other(panic)))
-    .map_err(|error: std::io::Error| {
-        Error::unavailable("the database's lock file cannot be written").with_source(error)
-    })
 }
 
 fn unavailable(what: &str, error: sqlx::Error) -> Error {
     let why = match &error {
         sqlx::Error::Database(database) => format!(": {}", database.message()),
-        sqlx::Error::PoolTimedOut => ": every connection is busy".into(),
+        sqlx::Error::PoolTimedOut => ": it does not answer, or every connection is busy".into(),
+        sqlx::Error::Io(error) => format!(": {}", error.kind()),
         _ => String::new(),
     };
     Error::unavailable(format!("{what}{why}")).with_source(error)
@@ -154,6 +158,11 @@ fn micros(time: Timestamp) -> i64 {
 
 fn timestamp(micros: i64) -> Timestamp {
     Timestamp::from_microsecond(micros).unwrap_or(Timestamp::UNIX_EPOCH)
+}
+
+/// A number for a column of the database, which has no unsigned ones.
+fn number(count: usize) -> i64 {
+    i64::try_from(count).unwrap_or(i64::MAX)
 }
 
 /// A JSON column's text; every type stored this way serialises.

@@ -2,10 +2,8 @@
 
 use jiff::Timestamp;
 use serde_json::{Map, Value};
-use sqlx::Row;
-use sqlx::sqlite::SqliteRow;
 
-use super::{Database, from_json, lost, micros, returned, timestamp, to_json};
+use super::{Database, from_json, lost, micros, on, returned, timestamp, to_json};
 use crate::error::{Error, Result};
 
 /// A notebook to be recorded.
@@ -59,7 +57,8 @@ impl Database {
     /// # Errors
     /// `Unavailable` when the database cannot be used.
     pub async fn upsert_notebook(&self, notebook: &NewNotebook, now: Timestamp) -> Result<NotebookRecord> {
-        let rows = sqlx::query(
+        let (parameters, tags) = (to_json(&notebook.parameters)?, to_json(&notebook.tags)?);
+        let rows = on!(self, pool => sqlx::query_as::<_, NotebookRow>(
             "INSERT INTO notebooks (path, title, description, username, template_name, parameters, tags, created_at, updated_at) \
              VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $8) \
              ON CONFLICT (path) DO UPDATE SET title = excluded.title, description = excluded.description, \
@@ -71,14 +70,13 @@ impl Database {
         .bind(&notebook.description)
         .bind(&notebook.username)
         .bind(&notebook.template_name)
-        .bind(to_json(&notebook.parameters)?)
-        .bind(to_json(&notebook.tags)?)
+        .bind(&parameters)
+        .bind(&tags)
         .bind(micros(now))
-        .fetch_all(&self.pool)
-        .await
+        .fetch_all(pool).await)
         .map_err(lost)?;
         let row = returned(rows).ok_or_else(|| Error::internal("the database gave a notebook no id"))?;
-        read(&row)
+        row.read()
     }
 
     /// One notebook.
@@ -86,9 +84,8 @@ impl Database {
     /// # Errors
     /// `NotFound` when there is none with this id.
     pub async fn notebook(&self, id: i64) -> Result<NotebookRecord> {
-        let row =
-            sqlx::query("SELECT * FROM notebooks WHERE id = $1").bind(id).fetch_optional(&self.pool).await;
-        row.map_err(lost)?.map(|row| read(&row)).transpose()?.ok_or_else(|| absent(id))
+        let row = on!(self, pool => sqlx::query_as::<_, NotebookRow>("SELECT * FROM notebooks WHERE id = $1").bind(id).fetch_optional(pool).await);
+        row.map_err(lost)?.map(NotebookRow::read).transpose()?.ok_or_else(|| absent(id))
     }
 
     /// The notebook recorded under `path`, if there is one.
@@ -96,11 +93,10 @@ impl Database {
     /// # Errors
     /// `Unavailable` when the database cannot be used.
     pub async fn notebook_at(&self, path: &str) -> Result<Option<NotebookRecord>> {
-        let row = sqlx::query("SELECT * FROM notebooks WHERE path = $1")
+        let row = on!(self, pool => sqlx::query_as::<_, NotebookRow>("SELECT * FROM notebooks WHERE path = $1")
             .bind(path)
-            .fetch_optional(&self.pool)
-            .await;
-        row.map_err(lost)?.map(|row| read(&row)).transpose()
+            .fetch_optional(pool).await);
+        row.map_err(lost)?.map(NotebookRow::read).transpose()
     }
 
     /// Notebooks with an id above `after`, in order of id, at most `limit`; of one user when named.
@@ -113,17 +109,16 @@ impl Database {
         after: i64,
         limit: u32,
     ) -> Result<Vec<NotebookRecord>> {
-        sqlx::query(
+        on!(self, pool => sqlx::query_as::<_, NotebookRow>(
             "SELECT * FROM notebooks WHERE ($1 IS NULL OR username = $1) AND id > $2 ORDER BY id LIMIT $3",
         )
         .bind(username)
         .bind(after)
-        .bind(limit)
-        .fetch_all(&self.pool)
-        .await
+        .bind(i64::from(limit))
+        .fetch_all(pool).await)
         .map_err(lost)?
-        .iter()
-        .map(read)
+        .into_iter()
+        .map(NotebookRow::read)
         .collect()
     }
 
@@ -137,19 +132,19 @@ impl Database {
         change: &NotebookChange,
         now: Timestamp,
     ) -> Result<NotebookRecord> {
-        let rows = sqlx::query(
+        let tags = change.tags.as_ref().map(to_json).transpose()?;
+        let rows = on!(self, pool => sqlx::query_as::<_, NotebookRow>(
             "UPDATE notebooks SET title = coalesce($1, title), description = coalesce($2, description), \
              username = coalesce($3, username), tags = coalesce($4, tags), updated_at = $5 WHERE id = $6 RETURNING *",
         )
         .bind(&change.title)
         .bind(&change.description)
         .bind(&change.username)
-        .bind(change.tags.as_ref().map(to_json).transpose()?)
+        .bind(&tags)
         .bind(micros(now))
         .bind(id)
-        .fetch_all(&self.pool)
-        .await;
-        returned(rows.map_err(lost)?).map(|row| read(&row)).transpose()?.ok_or_else(|| absent(id))
+        .fetch_all(pool).await);
+        returned(rows.map_err(lost)?).map(NotebookRow::read).transpose()?.ok_or_else(|| absent(id))
     }
 
     /// Forgets a notebook's record; the file stays.
@@ -157,8 +152,8 @@ impl Database {
     /// # Errors
     /// `NotFound` when there is none with this id.
     pub async fn delete_notebook(&self, id: i64) -> Result<()> {
-        let done = sqlx::query("DELETE FROM notebooks WHERE id = $1").bind(id).execute(&self.pool).await;
-        if done.map_err(lost)?.rows_affected() == 0 { Err(absent(id)) } else { Ok(()) }
+        let done = on!(self, pool => sqlx::query("DELETE FROM notebooks WHERE id = $1").bind(id).execute(pool).await.map(|done| done.rows_affected()));
+        if done.map_err(lost)? == 0 { Err(absent(id)) } else { Ok(()) }
     }
 }
 
@@ -166,24 +161,36 @@ fn absent(id: i64) -> Error {
     Error::not_found(format!("there is no notebook {id}"))
 }
 
-fn read(row: &SqliteRow) -> Result<NotebookRecord> {
-    let fault =
-        |error: sqlx::Error| Error::internal("a record in the database cannot be read").with_source(error);
-    let text = |column: &str| row.try_get::<String, _>(column).map_err(fault);
-    let optional = |column: &str| row.try_get::<Option<String>, _>(column).map_err(fault);
-    let number = |column: &str| row.try_get::<i64, _>(column).map_err(fault);
-    Ok(NotebookRecord {
-        id: number("id")?,
-        notebook: NewNotebook {
-            path: text("path")?,
-            title: text("title")?,
-            description: text("description")?,
-            username: optional("username")?,
-            template_name: optional("template_name")?,
-            parameters: from_json(&text("parameters")?)?,
-            tags: from_json(&text("tags")?)?,
-        },
-        created_at: timestamp(number("created_at")?),
-        updated_at: timestamp(number("updated_at")?),
-    })
+/// One row as it is stored.
+#[derive(sqlx::FromRow)]
+struct NotebookRow {
+    id: i64,
+    path: String,
+    title: String,
+    description: String,
+    username: Option<String>,
+    template_name: Option<String>,
+    parameters: String,
+    tags: String,
+    created_at: i64,
+    updated_at: i64,
+}
+
+impl NotebookRow {
+    fn read(self) -> Result<NotebookRecord> {
+        Ok(NotebookRecord {
+            id: self.id,
+            notebook: NewNotebook {
+                path: self.path,
+                title: self.title,
+                description: self.description,
+                username: self.username,
+                template_name: self.template_name,
+                parameters: from_json(&self.parameters)?,
+                tags: from_json(&self.tags)?,
+            },
+            created_at: timestamp(self.created_at),
+            updated_at: timestamp(self.updated_at),
+        })
+    }
 }

@@ -6,6 +6,7 @@ use std::time::Duration;
 use jiff::{SignedDuration, Timestamp};
 
 use super::recording::{OutputFile, complete};
+use super::work::LEASE;
 use super::{Engine, blocking, journal};
 use crate::error::{ErrorKind, Result};
 use crate::execution::{Execution, ExecutionId};
@@ -20,7 +21,12 @@ impl Engine {
     /// Delivers what left journals hold, as far as it can be saved now.
     pub(super) async fn deliver_journals(&self) {
         let folder = self.journal_dir();
-        let Ok(left) = blocking(move || Ok(journal::left(&folder))).await else { return };
+        let Ok(mut left) = blocking(move || Ok(journal::left(&folder))).await else { return };
+        if self.database().is_shared() {
+            let Ok(undelivered) = self.database().undelivered().await else { return };
+            self.discard_settled(&left, &undelivered).await;
+            left = undelivered;
+        }
         for id in left {
             match self.deliver(id).await {
                 Ok(Some(path)) => {
@@ -32,6 +38,16 @@ impl Engine {
         }
     }
 
+    /// Removes the journals on this machine of executions that others have settled since, or that are delivered.
+    async fn discard_settled(&self, left: &[ExecutionId], undelivered: &[ExecutionId]) {
+        for id in left.iter().filter(|id| !undelivered.contains(id)) {
+            let Ok(execution) = self.database().execution(*id).await else { continue };
+            if execution.end_time.is_some_and(|end| end.duration_until(self.database().now()) > IN_HAND) {
+                journal::discard(&self.journal_dir(), *id);
+            }
+        }
+    }
+
     async fn deliver(&self, id: ExecutionId) -> Result<Option<String>> {
         let execution = match self.database().execution(id).await {
             // The journal of another database's execution is none of ours.
@@ -39,9 +55,14 @@ impl Engine {
             execution => execution?,
         };
         let ended = execution.end_time.filter(|_| execution.status.is_final());
-        let Some(end_time) = ended.filter(|end| end.duration_until(Timestamp::now()) > IN_HAND) else {
+        let Some(end_time) = ended.filter(|end| end.duration_until(self.database().now()) > IN_HAND) else {
             return Ok(None);
         };
+        // Another worker may be at it.
+        let (database, owner) = (self.database(), &self.inner.owner);
+        if database.is_shared() && !database.claim_delivery(id, owner, LEASE * 6, database.now()).await? {
+            return Ok(None);
+        }
         let path = self.save_left(&execution, end_time).await?;
         if let Some(path) = &path {
             let warning =
@@ -54,9 +75,8 @@ impl Engine {
 
     /// Saves what an ended execution's journal holds: in its place when nobody has written there since, else beside.
     async fn save_left(&self, execution: &Execution, end_time: Timestamp) -> Result<Option<String>> {
-        let (folder, id, error) = (self.journal_dir(), execution.id, execution.error.clone());
-        let replayed = blocking(move || journal::replay(&folder, id)).await?;
-        let Some((recorder, saved)) = replayed else { return Ok(None) };
+        let (id, error) = (execution.id, execution.error.clone());
+        let Some((recorder, saved)) = self.replay(id, execution.attempts).await? else { return Ok(None) };
         let end = match &error {
             // Its cells say for themselves how they ended.
             Some(error) if error.cell_index.is_none() => RunEnd::Complete,
@@ -80,7 +100,7 @@ mod tests {
 
     use super::*;
     use crate::config::{Config, DataSettings, Settings};
-    use crate::db::Finish;
+    use crate::db::{ClaimLimits, Finish};
     use crate::engine::journal::Journal;
     use crate::engine::recording::FileState;
     use crate::execution::{CellError, ExecutionRequest, ExecutionStatus, Limits};
@@ -110,22 +130,30 @@ mod tests {
             kernel_name: None,
             parameters: None,
             template_name: None,
-            limits: Limits { start_timeout: minute, cell_timeout: None, timeout: None },
+            limits: Limits { start_timeout: minute, cell_timeout: None, timeout: None, queue_timeout: None },
             idempotency_key: None,
+            priority: 0,
+            max_attempts: 1,
         };
         let id = engine.database().insert_execution(&request, then).await.unwrap();
-        let lease = engine.database().claim_execution("worker", minute, then).await.unwrap().unwrap();
+        let lease = engine
+            .database()
+            .claim_execution("worker", minute, ClaimLimits::default(), then)
+            .await
+            .unwrap()
+            .unwrap();
         let finish = Finish {
             status: ExecutionStatus::Failed,
             error: Some(CellError::new(None, "NotebookNotSaved", "the disk is full")),
             warnings: Vec::new(),
             output_path: None,
+            undelivered: true,
         };
         assert!(engine.database().finish_execution(&lease, &finish, then).await.unwrap());
         let cells = json!([{"cell_type": "code", "execution_count": null, "metadata": {}, "outputs": [], "source": "x"}]);
         let notebook = json!({"cells": cells, "metadata": {}, "nbformat": 4, "nbformat_minor": 4});
         let recorder = Recorder::start(Notebook::from_value(notebook).unwrap(), T0);
-        let mut journal = Journal::create(&engine.journal_dir(), id, T0, recorder.notebook()).unwrap();
+        let mut journal = Journal::create(&engine.journal_dir(), id, 1, T0, recorder.notebook()).unwrap();
         saved.iter().for_each(|state| journal.append_saved(state).unwrap());
         journal.append(&Event::CellStarted { cell: 0, time: T0.into() }).unwrap();
         let output = json!({"name": "stdout", "output_type": "stream", "text": "kept"});

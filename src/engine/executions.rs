@@ -2,13 +2,12 @@
 
 use std::time::Duration;
 
-use jiff::Timestamp;
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use serde_json::value::RawValue;
 use tokio::sync::broadcast;
 use tokio::time::Instant;
 
-use super::{Engine, Milestone, blocking, files};
+use super::{ANY_EXECUTION, Engine, Milestone, blocking, files};
 pub use crate::db::ExecutionFilter;
 use crate::error::{Error, ErrorKind, Result};
 use crate::execution::{Execution, ExecutionId, ExecutionRequest, ExecutionStatus, Limits};
@@ -19,8 +18,10 @@ use crate::notebook::{Notebook, Parameters};
 
 /// The kernel of a notebook that names none.
 pub const DEFAULT_KERNEL: &str = "python3";
-/// How often those who wait look into the database, for runs of another process.
+/// How often those who wait look into the database, should word of a run in another process get lost.
 const LOOK_INTERVAL: Duration = Duration::from_millis(250);
+/// The same where such word comes by itself.
+const SHARED_LOOK_INTERVAL: Duration = Duration::from_secs(2);
 
 /// An execution to be accepted.
 #[derive(Debug, Clone, Default)]
@@ -39,8 +40,14 @@ pub struct SubmitExecution {
     pub timeout: Option<Duration>,
     /// For each cell, when it is not the service's own.
     pub cell_timeout: Option<Duration>,
+    /// For a worker to take it, when it is not the service's own.
+    pub queue_timeout: Option<Duration>,
     /// See [`ExecutionRequest::idempotency_key`].
     pub idempotency_key: Option<String>,
+    /// See [`ExecutionRequest::priority`]; 0 when not given.
+    pub priority: Option<i32>,
+    /// See [`ExecutionRequest::max_attempts`]; 1 when not given.
+    pub max_attempts: Option<u32>,
 }
 
 impl Engine {
@@ -70,8 +77,11 @@ impl Engine {
                 start_timeout: limits.start_timeout,
                 cell_timeout: submit.cell_timeout.or(limits.cell_timeout),
                 timeout: submit.timeout.or(limits.timeout),
+                queue_timeout: submit.queue_timeout.or(limits.queue_timeout),
             },
             idempotency_key: submit.idempotency_key,
+            priority: submit.priority.unwrap_or_default(),
+            max_attempts: submit.max_attempts.unwrap_or(1),
         };
         // Before the notebook is looked at, which may be another by now.
         if let Some(first) = self.asked_before(&request).await? {
@@ -91,7 +101,7 @@ impl Engine {
         .await?;
         let record = self.database().notebook_at(&request.notebook_path).await?;
         request.template_name = record.and_then(|record| record.notebook.template_name);
-        let id = match self.database().insert_execution(&request, Timestamp::now()).await {
+        let id = match self.database().insert_execution(&request, self.database().now()).await {
             // The same request may have come twice at once.
             Err(error) if error.kind() == ErrorKind::Conflict => {
                 return self.asked_before(&request).await?.ok_or(error);
@@ -137,7 +147,10 @@ impl Engine {
             parameters,
             timeout: request.limits.timeout,
             cell_timeout: request.limits.cell_timeout,
+            queue_timeout: request.limits.queue_timeout,
             idempotency_key,
+            priority: Some(request.priority),
+            max_attempts: Some(request.max_attempts),
         })
         .await
     }
@@ -164,6 +177,14 @@ impl Engine {
         self.database().execution(id).await
     }
 
+    /// How many executions a worker takes before this one; `None` when it does not wait.
+    ///
+    /// # Errors
+    /// `Unavailable`.
+    pub async fn queue_position(&self, id: ExecutionId) -> Result<Option<u64>> {
+        self.database().queue_position(id).await
+    }
+
     /// Executions, newest first.
     ///
     /// # Errors
@@ -185,12 +206,11 @@ impl Engine {
     /// # Errors
     /// `NotFound`, `Conflict` when it has ended.
     pub async fn cancel_execution(&self, id: ExecutionId) -> Result<ExecutionStatus> {
-        let status = self.database().cancel_execution(id, Timestamp::now()).await?;
+        let status = self.database().cancel_execution(id, self.database().now()).await?;
         if status.is_final() {
             self.announce(id, Milestone::Ended);
         }
-        // An error means that nothing runs here.
-        let _ = self.inner.asks.send(id);
+        self.ask(id);
         tracing::info!(execution.id = %id, %status, "an execution was asked to stop");
         Ok(status)
     }
@@ -223,7 +243,11 @@ impl Engine {
             if reached || until.is_some_and(|until| Instant::now() >= until) {
                 return Ok(execution);
             }
-            let look = Instant::now() + LOOK_INTERVAL;
+            let interval = match self.database().is_shared() {
+                true => SHARED_LOOK_INTERVAL,
+                false => LOOK_INTERVAL,
+            };
+            let look = Instant::now() + interval;
             let look = until.map_or(look, |until| look.min(until));
             loop {
                 match tokio::time::timeout_at(look, milestones.recv()).await {
@@ -232,6 +256,7 @@ impl Engine {
                     }
                     // A worker that had to give an execution up says so, too: what the record says counts.
                     Ok(Ok((whose, Milestone::Ended))) if whose == id => break,
+                    Ok(Ok((ANY_EXECUTION, _))) => break,
                     Ok(Ok(_)) => {}
                     Ok(Err(broadcast::error::RecvError::Lagged(_))) => break,
                     Ok(Err(broadcast::error::RecvError::Closed)) | Err(_) => break,

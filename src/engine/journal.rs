@@ -7,9 +7,11 @@
 use std::fs::File;
 use std::io::{BufRead, BufReader, BufWriter, Write};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
+use tokio::sync::Notify;
 
 use super::recording::FileState;
 use crate::error::{Error, Result};
@@ -44,16 +46,20 @@ pub(super) struct Journal {
     file: File,
     /// What could not be written yet, first what is left of a line; empty as a rule.
     pending: Vec<u8>,
+    appended: Arc<Notify>,
 }
 
 #[derive(Deserialize)]
 struct Head {
+    #[serde(default)]
+    attempt: u32,
     start_time: String,
     notebook: Value,
 }
 
 #[derive(Serialize)]
 struct HeadRef<'a> {
+    attempt: u32,
     start_time: &'a str,
     notebook: &'a Notebook,
 }
@@ -63,13 +69,17 @@ impl Journal {
     pub(super) fn create(
         folder: &Path,
         id: ExecutionId,
+        attempt: u32,
         start_time: &str,
         notebook: &Notebook,
     ) -> Result<Self> {
         let path = path(folder, id);
         let create = || {
-            let mut journal = Self { file: File::create(&path)?, path: path.clone(), pending: Vec::new() };
-            journal.write(&HeadRef { start_time, notebook })?;
+            // A file of its own: somebody may still be reading the earlier one.
+            discard(folder, id);
+            let (file, appended) = (File::create(&path)?, Arc::default());
+            let mut journal = Self { file, path: path.clone(), pending: Vec::new(), appended };
+            journal.write(&HeadRef { attempt, start_time, notebook })?;
             Ok(journal)
         };
         create().map_err(|error: std::io::Error| {
@@ -90,6 +100,11 @@ impl Journal {
         self.write(&LineRef::Saved(state))
     }
 
+    /// Where it is, and what is notified of each line.
+    pub(super) fn source(&self) -> (PathBuf, Arc<Notify>) {
+        (self.path.clone(), Arc::clone(&self.appended))
+    }
+
     /// Removes the journal: the notebook on disk has it all.
     pub(super) fn remove(self) {
         if let Err(error) = std::fs::remove_file(&self.path) {
@@ -108,6 +123,7 @@ impl Journal {
         line.write_all(b"\n")?;
         line.flush()?;
         drop(line);
+        self.appended.notify_one();
         sink.fault.map_or(Ok(()), Err)
     }
 }
@@ -137,21 +153,52 @@ impl Write for Sink<'_> {
     }
 }
 
-/// What the journal of an execution tells: the notebook, and how its file looked when it was last saved, if it ever
-/// was. `None` when the run had not begun.
-pub(super) fn replay(folder: &Path, id: ExecutionId) -> Result<Option<(Recorder, Option<FileState>)>> {
-    let failed = |error: std::io::Error| {
-        Error::unavailable(format!("the journal of execution {id} cannot be read")).with_source(error)
-    };
-    let file = match File::open(path(folder, id)) {
-        Ok(file) => file,
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
-        Err(error) => return Err(failed(error)),
-    };
-    let mut lines = BufReader::new(file).split(b'\n');
+/// What a journal tells: the notebook, and how its file looked when it was last saved, if it ever was.
+pub(super) type Replayed = (Recorder, Option<FileState>);
+
+/// What the journal of an execution tells; `None` when there is none, or the run had not begun.
+pub(super) fn replay(folder: &Path, id: ExecutionId) -> Result<Option<Replayed>> {
+    match open(folder, id)? {
+        Some(file) => replay_lines(id, None, BufReader::new(file)),
+        None => Ok(None),
+    }
+}
+
+/// The same for one attempt; `None`, too, when the journal is of another.
+pub(super) fn replay_attempt(folder: &Path, id: ExecutionId, attempt: u32) -> Result<Option<Replayed>> {
+    match open(folder, id)? {
+        Some(file) => replay_lines(id, Some(attempt), BufReader::new(file)),
+        None => Ok(None),
+    }
+}
+
+/// The file of a journal, for those who read along.
+pub(super) fn open(folder: &Path, id: ExecutionId) -> Result<Option<File>> {
+    match File::open(path(folder, id)) {
+        Ok(file) => Ok(Some(file)),
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(not_read(id, error)),
+    }
+}
+
+fn not_read(id: ExecutionId, error: std::io::Error) -> Error {
+    Error::unavailable(format!("the journal of execution {id} cannot be read")).with_source(error)
+}
+
+/// What the lines of a journal tell.
+pub(super) fn replay_lines(
+    id: ExecutionId,
+    wanted: Option<u32>,
+    lines: impl BufRead,
+) -> Result<Option<Replayed>> {
+    let failed = |error| not_read(id, error);
+    let mut lines = lines.split(b'\n');
     let head = lines.next().transpose().map_err(failed)?.unwrap_or_default();
     // A crash while the first line was written: nothing has run yet.
-    let Ok(Head { start_time, notebook }) = serde_json::from_slice(&head) else { return Ok(None) };
+    let Ok(Head { attempt, start_time, notebook }) = serde_json::from_slice(&head) else { return Ok(None) };
+    if wanted.is_some_and(|wanted| wanted != attempt) {
+        return Ok(None);
+    }
     let mut recorder = Recorder::resume(Notebook::from_value(notebook)?, &start_time);
     let (mut begun, mut saved) = (false, None);
     for line in lines {
@@ -207,7 +254,7 @@ mod tests {
         .unwrap();
         let id = ExecutionId(7);
         let recorder = Recorder::start(notebook, T0);
-        let mut journal = Journal::create(folder.path(), id, T0, recorder.notebook()).unwrap();
+        let mut journal = Journal::create(folder.path(), id, 1, T0, recorder.notebook()).unwrap();
         assert!(
             replay(folder.path(), id).unwrap().is_none(),
             "nothing has been saved yet: the run has not begun"
@@ -240,7 +287,7 @@ mod tests {
         });
         let recorder = Recorder::start(Notebook::from_value(notebook).unwrap(), T0);
         let id = ExecutionId(7);
-        let mut journal = Journal::create(folder.path(), id, T0, recorder.notebook()).unwrap();
+        let mut journal = Journal::create(folder.path(), id, 1, T0, recorder.notebook()).unwrap();
         let disk = std::mem::replace(&mut journal.file, File::create("/dev/full").unwrap());
         assert!(journal.append(&stream("a")).is_err());
         assert!(journal.append(&stream("b")).is_err());

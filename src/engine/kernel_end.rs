@@ -51,8 +51,12 @@ impl Engine {
 
     /// What marks every process of an execution on this machine.
     pub(super) fn marks(&self, id: ExecutionId) -> [(&'static str, String); 2] {
-        let data_dir = self.config().data_dir.to_string_lossy().into_owned();
-        [("BINDERY_EXECUTION_ID", id.to_string()), ("BINDERY_DATA_DIR", data_dir)]
+        // Who settles an execution on the machine of its worker may have another data dir, but the same database.
+        let whose = match self.database().identity() {
+            Some(identity) => ("BINDERY_DATABASE_ID", identity.to_owned()),
+            None => ("BINDERY_DATA_DIR", self.config().data_dir.to_string_lossy().into_owned()),
+        };
+        [("BINDERY_EXECUTION_ID", id.to_string()), whose]
     }
 
     /// Kills what an execution left running.

@@ -5,6 +5,7 @@ mod deliver;
 pub mod execute;
 pub mod executions;
 mod files;
+mod finish;
 mod journal;
 mod kernel_end;
 pub mod kernels;
@@ -15,9 +16,12 @@ mod paths;
 mod recording;
 pub mod remote;
 mod run;
+mod settle;
+mod shipping;
 mod stopping;
 pub mod templates;
 mod tracking;
+mod watch;
 mod work;
 
 use std::path::{Path, PathBuf};
@@ -64,7 +68,12 @@ struct Inner {
 enum Milestone {
     FirstCodeCell,
     Ended,
+    /// Of [`ANY_EXECUTION`]: something has changed in another process.
+    Unknown,
 }
+
+/// Stands for every execution: it was not heard which.
+const ANY_EXECUTION: ExecutionId = ExecutionId(0);
 
 /// The state of one system that Bindery needs.
 #[derive(Debug)]
@@ -140,6 +149,11 @@ impl Engine {
                 config,
             }),
         })
+    }
+
+    /// What this process is called as an owner of executions.
+    pub fn worker_name(&self) -> &str {
+        &self.inner.owner
     }
 
     /// The configuration in force.

@@ -8,12 +8,15 @@ use jiff::Timestamp;
 use serde_json::{Map, Value};
 use tokio::sync::watch;
 use tokio::time::Instant;
+use tokio_util::task::AbortOnDropHandle;
 
 use super::cells::{Ending, Stop, run_cells, run_timeout_error, sleep_until};
 use super::executions::{find_kernel, inject_options};
+use super::finish::{finish_shipping, save_patiently};
 use super::journal::Journal;
 use super::paths::RootedPath;
 use super::recording::{Finished, OutputFile, Recording, RunProgress};
+use super::shipping::Shipping;
 use super::tracking::Tracking;
 use super::work::{LEASE, tell_progress};
 use super::{Engine, Milestone, blocking, files, in_place, isoformat, notebooks};
@@ -23,13 +26,10 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::execution::{CellError, CellPolicy, Execution, ExecutionStatus};
 use crate::kernel::spec::KernelSpec;
 use crate::kernel::warm::KernelPool;
-use crate::kernel::{Kernel, KernelStart};
+use crate::kernel::{Kernel, KernelGroup, KernelStart};
 use crate::notebook::inject::{papermill_metadata, prepare_metadata, remove_error_markers};
 use crate::notebook::record::Recorder;
 use crate::notebook::{Notebook, Parameters};
-
-/// How long a result that cannot be saved is tried again.
-const SAVE_PATIENCE: Duration = Duration::from_secs(60);
 
 /// A notebook ready to run.
 struct Prepared {
@@ -46,7 +46,12 @@ impl Engine {
     ///
     /// # Errors
     /// When the lease was lost or the database stays away: then nothing more is written here.
-    pub(super) async fn run_leased(&self, lease: &Lease, stop: watch::Receiver<Option<Stop>>) -> Result<()> {
+    pub(super) async fn run_leased(
+        &self,
+        lease: &Lease,
+        stop: watch::Receiver<Option<Stop>>,
+        held: watch::Receiver<bool>,
+    ) -> Result<()> {
         let started = Instant::now();
         let execution = self.database().execution(lease.id).await?;
         tracing::info!(execution.id = %lease.id, attempt = lease.attempt, "an execution starts");
@@ -58,6 +63,7 @@ impl Engine {
                     error: Some(error_of(&error)),
                     warnings: Vec::new(),
                     output_path: None,
+                    undelivered: false,
                 };
                 return self.write_final(lease, &finish).await;
             }
@@ -65,13 +71,19 @@ impl Engine {
         let Prepared { notebook, spec, parameters, output, warnings } = prepared;
         let start_time = execution.start_time.unwrap_or_else(Timestamp::now);
         let recorder = Recorder::start(notebook, &isoformat(start_time));
-        let journal =
-            Journal::create(&self.journal_dir(), lease.id, &isoformat(start_time), recorder.notebook());
+        let journal = Journal::create(
+            &self.journal_dir(),
+            lease.id,
+            lease.attempt,
+            &isoformat(start_time),
+            recorder.notebook(),
+        );
         let output = OutputFile::new(output.absolute, output.relative, lease.id.to_string());
         let (progress, watcher) = watch::channel(RunProgress::default());
         let telling = tokio::spawn(tell_progress(self.clone(), lease.clone(), spec.name.clone(), watcher));
         let mut journal_error = None;
         let journal = journal.map_err(|error| journal_error = Some(error)).ok();
+        let shipping = journal.as_ref().and_then(|journal| Shipping::start(self, lease, journal));
         let mut recording = Recording::new(recorder, journal, Some(output), progress)
             .limited_to(self.config().max_output_size);
         warnings
@@ -81,7 +93,7 @@ impl Engine {
         let asked_to_stop = stop.clone();
         let tracking = self.start_tracking(&execution, &parameters).await;
         let (kernel, ending) =
-            self.run_on_kernel(&execution, &spec, &tracking, &mut recording, started, stop).await;
+            self.run_on_kernel(&execution, &spec, &tracking, &mut recording, started, stop, held).await;
 
         let shutdown_grace = ending.shutdown_grace();
         // Whoever stopped it finds nothing left of it once the final status is there.
@@ -118,10 +130,13 @@ impl Engine {
         // The progress channel closed with the recording: what was told last is on its way into the record.
         let _ = telling.await;
         // A process that was stopped for a while may not have heard yet that others have ended its execution.
-        if let Ok(None) = self.database().renew_lease(lease, LEASE, Timestamp::now()).await {
+        if let Ok(None) = self.database().renew_lease(lease, LEASE, self.database().now()).await {
             return Err(Error::conflict("the lease was lost: another worker owns the execution now"));
         }
-        let mut finish = Finish { status, error, warnings, output_path: None };
+        if let Some(shipping) = shipping {
+            finish_shipping(shipping, &asked_to_stop).await?;
+        }
+        let mut finish = Finish { status, error, warnings, output_path: None, undelivered: false };
         let saved = match output {
             Some(mut output) => {
                 let saved = save_patiently(&mut output, &notebook).await;
@@ -130,7 +145,11 @@ impl Engine {
             }
             None => Ok(()),
         };
+        let hands_back = matches!(ending, Ending::Stopped(Stop::WorkerStopped, _));
         match saved {
+            Ok(()) if hands_back && lease.attempt < lease.max_attempts && self.hand_back(lease).await => {
+                journal.into_iter().for_each(Journal::remove);
+            }
             Ok(()) => {
                 self.write_final_while_held(lease, &finish, &asked_to_stop).await?;
                 journal.into_iter().for_each(Journal::remove);
@@ -139,6 +158,7 @@ impl Engine {
                 // The journal stays: it holds what the file should.
                 finish.status = ExecutionStatus::Failed;
                 finish.error = Some(CellError::new(None, "NotebookNotSaved", error.message()));
+                finish.undelivered = true;
                 self.write_final_while_held(lease, &finish, &asked_to_stop).await?;
             }
         }
@@ -195,6 +215,7 @@ impl Engine {
         recording: &mut Recording,
         started: Instant,
         stop: watch::Receiver<Option<Stop>>,
+        held: watch::Receiver<bool>,
     ) -> (Option<Kernel>, Ending) {
         let cwd = match self.root().notebook("notebook_path", &execution.request.notebook_path) {
             Ok(path) => path.absolute.parent().map_or_else(|| self.root().path().to_owned(), PathBuf::from),
@@ -231,51 +252,20 @@ impl Engine {
             Err(ending) => return (None, ending),
         };
         recording.kernel_info(kernel.info());
+        let _holding = AbortOnDropHandle::new(tokio::spawn(hold(kernel.group(), held)));
         let ending = run_cells(&mut kernel, recording, &limits, &CellPolicy::default(), started, stop).await;
         (Some(kernel), ending)
     }
+}
 
-    /// Writes the final status of a run that has its result on disk. While nobody asks it to stop it waits for the
-    /// database for as long as that takes: to give up would make a failure of it.
-    async fn write_final_while_held(
-        &self,
-        lease: &Lease,
-        finish: &Finish,
-        stop: &watch::Receiver<Option<Stop>>,
-    ) -> Result<()> {
-        loop {
-            match self.write_final(lease, finish).await {
-                Err(error) if error.kind() == ErrorKind::Unavailable && stop.borrow().is_none() => {}
-                written => return written,
-            }
+/// Holds a kernel still while it is not known whether the execution is still ours.
+async fn hold(kernel: KernelGroup, mut held: watch::Receiver<bool>) {
+    while held.wait_for(|held| *held).await.is_ok() {
+        tracing::warn!("the lease may be lost: the kernel is held until the database answers");
+        kernel.suspend();
+        if held.wait_for(|held| !held).await.is_ok() {
+            kernel.resume();
         }
-    }
-
-    /// Writes the final status; tried again while the database is away, for a minute.
-    pub(super) async fn write_final(&self, lease: &Lease, finish: &Finish) -> Result<()> {
-        let until = Instant::now() + SAVE_PATIENCE;
-        loop {
-            match self.database().finish_execution(lease, finish, Timestamp::now()).await {
-                Ok(true) => break,
-                Ok(false) => {
-                    return Err(Error::conflict("the lease was lost: another worker owns the execution now"));
-                }
-                Err(error) if Instant::now() < until => {
-                    tracing::warn!(execution.id = %lease.id, %error, "the final status cannot be written now: trying again");
-                    tokio::time::sleep(Duration::from_secs(1)).await;
-                }
-                Err(error) => return Err(error),
-            }
-        }
-        metrics::counter!("bindery_executions_finished_total", "status" => finish.status.as_str())
-            .increment(1);
-        match &finish.error {
-            Some(error) => tracing::info!(
-                execution.id = %lease.id, status = %finish.status, error.name = %error.ename, "an execution ended"
-            ),
-            None => tracing::info!(execution.id = %lease.id, status = %finish.status, "an execution ended"),
-        }
-        Ok(())
     }
 }
 
@@ -318,22 +308,6 @@ pub(super) async fn start_kernel(
     let kernel = pool.start(spec, start, hidden).await;
     metrics::histogram!("bindery_kernel_start_seconds").record(begun.elapsed().as_secs_f64());
     kernel
-}
-
-/// Saves the result; a disk that is full or a folder that is away may come back.
-async fn save_patiently(output: &mut OutputFile, notebook: &Notebook) -> Result<()> {
-    let until = Instant::now() + SAVE_PATIENCE;
-    let mut pause = Duration::from_millis(200);
-    loop {
-        match output.save(notebook) {
-            Err(error) if Instant::now() + pause < until => {
-                tracing::warn!(%error, cause = error.cause(), "the executed notebook cannot be saved now: trying again");
-                tokio::time::sleep(pause).await;
-                pause = (pause * 2).min(Duration::from_secs(5));
-            }
-            saved => return saved,
-        }
-    }
 }
 
 /// An error of ours as an execution's error.

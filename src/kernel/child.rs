@@ -114,6 +114,11 @@ impl KernelChild {
         let _ = kill_process_group(self.group, Signal::TERM);
     }
 
+    /// Its process group, for as long as the child lives.
+    pub(super) fn group(&self) -> KernelGroup {
+        KernelGroup { group: self.group, exit: self.exit() }
+    }
+
     /// SIGKILL to the process group.
     pub(super) fn kill(&self) {
         // An error means that nothing is left to kill.
@@ -123,6 +128,33 @@ impl KernelChild {
     /// The last lines that the process wrote past the protocol.
     pub(super) fn tail(&self) -> Vec<String> {
         self.tail.lock().unwrap_or_else(PoisonError::into_inner).iter().cloned().collect()
+    }
+}
+
+/// The process group of a kernel, to be held and let go.
+#[derive(Debug)]
+pub struct KernelGroup {
+    group: Pid,
+    exit: watch::Receiver<Option<ExitStatus>>,
+}
+
+impl KernelGroup {
+    /// Stops every process of the group where it is (SIGSTOP).
+    pub fn suspend(&self) {
+        self.send(Signal::STOP);
+    }
+
+    /// Lets them go on (SIGCONT).
+    pub fn resume(&self) {
+        self.send(Signal::CONT);
+    }
+
+    fn send(&self, signal: Signal) {
+        // Once it has ended, the number may be another's.
+        if self.exit.borrow().is_none() {
+            // An error means that nothing is left of it.
+            let _ = kill_process_group(self.group, signal);
+        }
     }
 }
 

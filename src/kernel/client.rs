@@ -17,7 +17,7 @@ use tokio::task::AbortHandle;
 use tokio::time::Instant;
 use zeromq::{SocketRecv, ZmqError};
 
-use super::child::{KernelChild, describe_exit};
+use super::child::{KernelChild, KernelGroup, describe_exit};
 use super::connection::{connect, connection_info, runtime_folder, write_connection_file};
 use super::inbox::{Inbox, Writer};
 use super::launch::LaunchCommand;
@@ -188,6 +188,11 @@ impl Kernel {
     /// Whether its process has not ended.
     pub(super) fn lives(&self) -> bool {
         self.child.exit().borrow().is_none()
+    }
+
+    /// Its processes, to be held and let go.
+    pub fn group(&self) -> KernelGroup {
+        self.child.group()
     }
 
     pub(super) fn pid(&self) -> i32 {

@@ -24,5 +24,6 @@ pub mod spec;
 mod start_fault;
 pub mod warm;
 
+pub use child::KernelGroup;
 pub use client::{Incoming, Kernel, KernelStart};
 pub use spec::Transport;

@@ -1,5 +1,6 @@
 //! The bodies of executions, in and out.
 
+use std::ops::RangeInclusive;
 use std::time::Duration;
 
 use jiff::Timestamp;
@@ -12,7 +13,8 @@ use crate::engine::Engine;
 use crate::engine::executions::SubmitExecution;
 use crate::error::{Error, Result};
 use crate::execution::{
-    CellError, Execution, ExecutionId, ExecutionStatus, MlflowLink, Progress, human_duration,
+    ATTEMPTS, CellError, Execution, ExecutionId, ExecutionStatus, MlflowLink, PRIORITIES, Progress,
+    human_duration,
 };
 
 /// The longest limit that can be asked for, in seconds: a year.
@@ -40,6 +42,16 @@ pub(in crate::api) struct ExecuteBody {
     /// The longest that one cell may take, in seconds.
     #[schema(exclusive_minimum = 0, maximum = 31_536_000)]
     cell_timeout: Option<f64>,
+    /// The longest that it may wait for a worker, in seconds; then it fails with `QueueTimeoutError`.
+    #[schema(exclusive_minimum = 0, maximum = 31_536_000)]
+    queue_timeout: Option<f64>,
+    /// Those of a higher priority are executed first; 0 when not given.
+    #[schema(minimum = -1000, maximum = 1000)]
+    priority: Option<i64>,
+    /// How often it may be begun when its worker dies under it; 1 when not given, so that nothing that a notebook does is
+    /// done twice unasked. A cell that fails is a result, and no reason for another attempt.
+    #[schema(minimum = 1, maximum = 100)]
+    max_attempts: Option<i64>,
     /// Where the result goes, relative to the notebooks root; into the notebook itself when not given.
     #[schema(pattern = r"(\.ipynb)?$", max_length = 1000)]
     output_path: Option<String>,
@@ -60,7 +72,10 @@ impl ExecuteBody {
             parameters: self.parameters,
             timeout: seconds("timeout", self.timeout)?,
             cell_timeout: seconds("cell_timeout", self.cell_timeout)?,
+            queue_timeout: seconds("queue_timeout", self.queue_timeout)?,
             idempotency_key,
+            priority: within("priority", self.priority, &PRIORITIES)?,
+            max_attempts: within("max_attempts", self.max_attempts, &ATTEMPTS)?,
         })
     }
 }
@@ -72,6 +87,21 @@ pub(in crate::api) struct RetryBody {
     /// Parameters that take the place of the old ones, which else stay.
     #[schema(value_type = Option<Object>)]
     pub(super) parameters: Option<Box<RawValue>>,
+}
+
+fn within<T: TryFrom<i64>>(
+    field: &str,
+    value: Option<i64>,
+    range: &RangeInclusive<i64>,
+) -> Result<Option<T>> {
+    let Some(number) = value else { return Ok(None) };
+    match T::try_from(number) {
+        Ok(value) if range.contains(&number) => Ok(Some(value)),
+        _ => {
+            let what = format!("must be from {} to {}", range.start(), range.end());
+            Err(Error::invalid(format!("`{field}` {what}")).with_field(field, what))
+        }
+    }
 }
 
 fn seconds(field: &str, value: Option<f64>) -> Result<Option<Duration>> {
@@ -126,7 +156,7 @@ impl Started {
     "start_time": "2026-05-04T03:02:01Z", "end_time": "2026-05-04T03:07:31Z", "duration": "5m 30s",
     "progress": {"cells_done": 8, "cells_total": 8, "current_cell": null}, "error": null,
     "mlflow": {"experiment_id": "1", "run_id": "0a1b", "url": "http://127.0.0.1:5000/#/experiments/1/runs/0a1b"},
-    "attempts": 1, "warnings": [],
+    "attempts": 1, "max_attempts": 1, "priority": 0, "queue_position": null, "warnings": [],
     "notebook_url": "http://127.0.0.1:8000/user/ann/lab/tree/ann/projects/churn_may.ipynb"}))]
 pub(in crate::api) struct Status {
     /// Its id.
@@ -162,6 +192,13 @@ pub(in crate::api) struct Status {
     mlflow: Option<MlflowLink>,
     /// How often a worker has taken it.
     attempts: u32,
+    /// How often a worker may take it.
+    max_attempts: u32,
+    /// Those of a higher one are taken first.
+    priority: i32,
+    /// How many are to be taken before it, while it is `pending`; null else, and in lists.
+    #[schema(nullable)]
+    queue_position: Option<u64>,
     /// What you should know though it stopped nothing.
     warnings: Vec<String>,
     /// Where the user's Jupyter server shows the output.
@@ -169,6 +206,19 @@ pub(in crate::api) struct Status {
 }
 
 impl Status {
+    /// An execution, and how many are before it.
+    ///
+    /// # Errors
+    /// `NotFound`.
+    pub(super) async fn in_full(id: ExecutionId, engine: &Engine) -> Result<Self> {
+        let execution = engine.execution(id).await?;
+        let queue_position = match execution.status {
+            ExecutionStatus::Pending => engine.queue_position(id).await?,
+            _ => None,
+        };
+        Ok(Self { queue_position, ..Self::new(execution, engine) })
+    }
+
     pub(super) fn new(execution: Execution, engine: &Engine) -> Self {
         let duration = execution.duration(Timestamp::now()).map(human_duration);
         let request = execution.request;
@@ -188,6 +238,9 @@ impl Status {
             error: execution.error,
             mlflow: execution.mlflow,
             attempts: execution.attempts,
+            max_attempts: request.max_attempts,
+            priority: request.priority,
+            queue_position: None,
             warnings: execution.warnings,
         }
     }

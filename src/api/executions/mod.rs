@@ -123,8 +123,7 @@ pub(super) async fn execute(
     params(("id" = i64, Path, description = "`execution_id`", example = 42)),
     responses((status = 200, description = "Its status", body = Status), LookupProblems))]
 pub(super) async fn status(State(engine): State<Engine>, Id(id): Id) -> Answer<axum::Json<Status>> {
-    let execution = engine.execution(ExecutionId(id)).await?;
-    Ok(axum::Json(Status::new(execution, &engine)))
+    Ok(axum::Json(Status::in_full(ExecutionId(id), &engine).await?))
 }
 
 /// Executes once more what an ended execution was asked for, as a new execution, in the same place; with other values of

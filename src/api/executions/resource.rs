@@ -93,8 +93,7 @@ pub(in crate::api) async fn list(
     params(("id" = i64, Path, description = "`execution_id`", example = 42)),
     responses((status = 200, description = "The execution", body = Status), LookupProblems))]
 pub(in crate::api) async fn get(State(engine): State<Engine>, Id(id): Id) -> Answer<axum::Json<Status>> {
-    let execution = engine.execution(ExecutionId(id)).await?;
-    Ok(axum::Json(Status::new(execution, &engine)))
+    Ok(axum::Json(Status::in_full(ExecutionId(id), &engine).await?))
 }
 
 /// Cancels an execution: at once when it has not begun, else its kernel is interrupted within seconds.

@@ -109,7 +109,7 @@ pub(super) async fn run(args: DemoArgs) -> Result<Exit> {
 
     let mut signals = Signals::listen()?;
     say!("\n2. The service, on a free port");
-    let service = Service::start(config.clone()).await?;
+    let service = Service::start(config.clone(), true).await?;
     let url = service.url();
     say!(
         "   $ bindery serve --data-dir {} --listen {}",

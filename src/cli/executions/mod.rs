@@ -114,7 +114,7 @@ pub(super) async fn run(args: ExecutionsArgs) -> Result<Exit> {
     let exit = match args.command {
         ExecutionsCommand::List(args) => list(&engine, args).await,
         ExecutionsCommand::Show(args) => {
-            show(&engine, &engine.execution(args.id).await?, args.json).map(|()| Exit::Success)
+            show(&engine, &engine.execution(args.id).await?, args.json).await.map(|()| Exit::Success)
         }
         ExecutionsCommand::Submit(args) => submit::submit(&engine, args).await,
         ExecutionsCommand::Retry(args) => submit::retry(&engine, args).await,
@@ -144,7 +144,7 @@ async fn list(engine: &Engine, args: ListArgs) -> Result<Exit> {
     executions.truncate(args.limit as usize);
     let next = executions.last().filter(|_| has_more).map(|execution| execution.id.to_string());
     if args.json {
-        let executions: Vec<_> = executions.iter().map(|it| wire::execution(engine, it)).collect();
+        let executions: Vec<_> = executions.iter().map(|it| wire::execution(engine, it, None)).collect();
         print_json(&json!({"executions": executions, "next_cursor": next}))?;
     } else if executions.is_empty() {
         tell!("there are no such executions");
@@ -173,15 +173,19 @@ async fn list(engine: &Engine, args: ListArgs) -> Result<Exit> {
     Ok(Exit::Success)
 }
 
-fn show(engine: &Engine, execution: &Execution, as_json: bool) -> Result<()> {
+async fn show(engine: &Engine, execution: &Execution, as_json: bool) -> Result<()> {
+    let position = match execution.status {
+        ExecutionStatus::Pending => engine.queue_position(execution.id).await?,
+        _ => None,
+    };
     if as_json {
-        print_json(&wire::execution(engine, execution))
+        print_json(&wire::execution(engine, execution, position))
     } else {
-        print(&describe(engine, execution))
+        print(&describe(engine, execution, position))
     }
 }
 
-fn describe(engine: &Engine, execution: &Execution) -> String {
+fn describe(engine: &Engine, execution: &Execution, queue_position: Option<u64>) -> String {
     let request = &execution.request;
     let progress = execution.progress;
     let in_cell = progress.current_cell.map(|cell| format!(", in cell {cell}")).unwrap_or_default();
@@ -189,6 +193,7 @@ fn describe(engine: &Engine, execution: &Execution) -> String {
     let mut text = properties([
         ("execution", Some(execution.id.to_string())),
         ("status", Some(execution.status.to_string())),
+        ("in the queue", queue_position.map(|before| format!("{before} are before it"))),
         ("notebook", Some(request.notebook_path.clone())),
         ("output", Some(output.display().to_string())),
         ("url", engine.notebook_url(&request.output_path, request.username.as_deref())),
@@ -227,6 +232,6 @@ async fn cancel(engine: &Engine, args: IdArgs) -> Result<Exit> {
 
 async fn wait(engine: &Engine, id: ExecutionId, as_json: bool) -> Result<Exit> {
     let execution = engine.wait_for_end(id).await?;
-    show(engine, &execution, as_json)?;
+    show(engine, &execution, as_json).await?;
     Ok(Exit::of_execution(&execution))
 }

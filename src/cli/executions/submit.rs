@@ -14,7 +14,7 @@ use crate::config::Seconds;
 use crate::engine::Engine;
 use crate::engine::executions::SubmitExecution;
 use crate::error::{Error, Result};
-use crate::execution::ExecutionId;
+use crate::execution::{ATTEMPTS, ExecutionId, PRIORITIES};
 use crate::notebook::{ParameterValue, Parameters};
 
 #[derive(Debug, Args)]
@@ -39,6 +39,15 @@ pub(super) struct SubmitArgs {
     /// How long each cell may take
     #[arg(long, value_name = "TIME")]
     cell_timeout: Option<Seconds>,
+    /// How long it may wait for a worker
+    #[arg(long, value_name = "TIME")]
+    queue_timeout: Option<Seconds>,
+    /// Those of a higher priority are executed first [default: 0]
+    #[arg(long, value_name = "N", allow_negative_numbers = true, value_parser = clap::value_parser!(i32).range(PRIORITIES))]
+    priority: Option<i32>,
+    /// How often it may be begun when its worker dies under it [default: 1]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(ATTEMPTS))]
+    max_attempts: Option<u32>,
     /// What this request is called, such as `daily-2026-11-21`: with the same name it starts nothing a second time
     #[arg(long, value_name = "KEY", value_parser = clap::builder::NonEmptyStringValueParser::new())]
     idempotency_key: Option<String>,
@@ -61,7 +70,10 @@ pub(super) async fn submit(engine: &Engine, args: SubmitArgs) -> Result<Exit> {
             parameters: (!parameters.is_empty()).then(|| as_json_text(&parameters)).transpose()?,
             timeout: args.timeout.map(|time| time.0),
             cell_timeout: args.cell_timeout.map(|time| time.0),
+            queue_timeout: args.queue_timeout.map(|time| time.0),
             idempotency_key: args.idempotency_key,
+            priority: args.priority,
+            max_attempts: args.max_attempts,
         })
         .await?;
     follow(engine, id, args.wait, args.json).await
@@ -102,7 +114,7 @@ async fn follow(engine: &Engine, id: ExecutionId, wait_for_end: bool, as_json: b
     }
     let status = execution.status;
     if as_json {
-        print_json(&wire::execution(engine, &execution))?;
+        print_json(&wire::execution(engine, &execution, None))?;
     } else if has_ended {
         print(&format!("execution {id} has ended before: {status}\n"))?;
     } else {

@@ -12,6 +12,7 @@ async fn every_subcommand_explains_itself_with_an_example() {
         "execute",
         "inspect",
         "serve",
+        "worker",
         "demo",
         "config",
         "kernels list",
