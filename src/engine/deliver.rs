@@ -110,7 +110,12 @@ mod tests {
             kernel_name: None,
             parameters: None,
             template_name: None,
-            limits: Limits { start_timeout: minute, cell_timeout: None, timeout: None },
+            limits: Limits {
+                start_timeout: minute,
+                cell_timeout: None,
+                timeout: None,
+                resources: Default::default(),
+            },
             idempotency_key: None,
         };
         let id = engine.database().insert_execution(&request, then).await.unwrap();

@@ -11,7 +11,7 @@ use tokio::time::Instant;
 use super::{Engine, Milestone, blocking, files};
 pub use crate::db::ExecutionFilter;
 use crate::error::{Error, ErrorKind, Result};
-use crate::execution::{Execution, ExecutionId, ExecutionRequest, ExecutionStatus, Limits};
+use crate::execution::{Execution, ExecutionId, ExecutionRequest, ExecutionStatus, Limits, ResourceLimits};
 use crate::kernel::search_path::SearchPath;
 use crate::kernel::{discovery, spec::KernelSpec};
 use crate::notebook::inject::InjectOptions;
@@ -39,6 +39,8 @@ pub struct SubmitExecution {
     pub timeout: Option<Duration>,
     /// For each cell, when it is not the service's own.
     pub cell_timeout: Option<Duration>,
+    /// What it may take of the machine; can only be less than what the service grants.
+    pub resources: ResourceLimits,
     /// See [`ExecutionRequest::idempotency_key`].
     pub idempotency_key: Option<String>,
 }
@@ -70,6 +72,7 @@ impl Engine {
                 start_timeout: limits.start_timeout,
                 cell_timeout: submit.cell_timeout.or(limits.cell_timeout),
                 timeout: submit.timeout.or(limits.timeout),
+                resources: limits.resources.lowered_to(submit.resources),
             },
             idempotency_key: submit.idempotency_key,
         };
@@ -137,6 +140,7 @@ impl Engine {
             parameters,
             timeout: request.limits.timeout,
             cell_timeout: request.limits.cell_timeout,
+            resources: request.limits.resources,
             idempotency_key,
         })
         .await

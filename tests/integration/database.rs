@@ -21,7 +21,12 @@ fn request(path: &str) -> ExecutionRequest {
         kernel_name: None,
         parameters: None,
         template_name: None,
-        limits: Limits { start_timeout: LEASE, cell_timeout: None, timeout: None },
+        limits: Limits {
+            start_timeout: LEASE,
+            cell_timeout: None,
+            timeout: None,
+            resources: Default::default(),
+        },
         idempotency_key: None,
     }
 }
