@@ -228,3 +228,76 @@ fn memory(processes: &[Process], limit: u64) -> u64 {
 pub(super) fn backstop(limit: Duration) -> Duration {
     limit + Duration::from_secs(10)
 }
+
+#[cfg(all(test, target_os = "linux"))]
+mod tests {
+    use std::io::Read as _;
+    use std::os::unix::process::{CommandExt as _, ExitStatusExt as _};
+    use std::process::{Child, Command, Stdio};
+
+    use super::*;
+
+    /// A shell in a process group of its own that runs `script` and then waits; it has said something when this comes back.
+    fn shell(script: &str, mark: &str) -> Child {
+        let mut command = Command::new("sh");
+        command.args(["-c", script]).env("BINDERY_TEST_MARK", mark).stdout(Stdio::piped());
+        let mut child = command.process_group(0).spawn().unwrap();
+        child.stdout.as_mut().unwrap().read_exact(&mut [0]).unwrap();
+        child
+    }
+
+    #[test]
+    fn without_a_group_all_processes_are_found_counted_and_killed() {
+        let mark = uuid::Uuid::new_v4().to_string();
+        // One in its group, one that left its session, one that has lost its parent as well.
+        let script = "sleep 600 & setsid sleep 600 & (setsid sleep 600 &) ; sleep 0.1; echo; wait";
+        let mut kernel = shell(script, &mark);
+        let pid = kernel.id().cast_signed();
+        let marks = [("BINDERY_TEST_MARK".to_owned(), mark)];
+        let meter = |max_processes| {
+            let limits = ResourceLimits { max_processes: Some(max_processes), ..ResourceLimits::default() };
+            Meter::new(limits, pid, None, &marks)
+        };
+        assert_eq!(meter(4).look(), None);
+        let mut strict = meter(3);
+        assert_eq!(strict.look(), Some(Exceeded::Processes));
+        strict.kill();
+        assert_eq!(kernel.wait().unwrap().signal(), Some(9));
+        let mut all_gone = || strict.processes().iter().all(|it| !it.lives);
+        let until = std::time::Instant::now() + Duration::from_secs(5);
+        while !all_gone() {
+            assert!(std::time::Instant::now() < until, "some live on");
+            std::thread::yield_now();
+        }
+    }
+
+    #[test]
+    fn what_children_took_that_have_ended_is_not_forgotten() {
+        let mark = uuid::Uuid::new_v4().to_string();
+        // The second loses its parent before it ends.
+        let burn = "i=0; while [ $i -lt 150000 ]; do i=$((i+1)); done";
+        let script = format!("sh -c '{burn}'; echo; (sh -c '{burn}; sleep 0.3' &) ; sleep 600");
+        let mut kernel = shell(&script, &mark);
+        let limits = ResourceLimits { max_cpu_time: Some(Duration::MAX), ..ResourceLimits::default() };
+        let mut meter =
+            Meter::new(limits, kernel.id().cast_signed(), None, &[("BINDERY_TEST_MARK".to_owned(), mark)]);
+        let took = |meter: &mut Meter| {
+            meter.look();
+            (meter.members.len(), meter.members.values().map(|it| it.ticks).sum::<u64>(), meter.gone.ticks)
+        };
+        let first = took(&mut meter).1;
+        assert!(first >= 3, "{first}");
+        let until = std::time::Instant::now() + Duration::from_secs(30);
+        let gone = loop {
+            match took(&mut meter) {
+                // The shell and its `sleep`.
+                (2, _, gone) if gone > 0 => break gone,
+                _ => assert!(std::time::Instant::now() < until, "the orphan does not end"),
+            }
+            std::thread::sleep(Duration::from_millis(10));
+        };
+        assert!(gone >= first / 3, "{gone} of about {first}");
+        meter.kill();
+        kernel.wait().unwrap();
+    }
+}
