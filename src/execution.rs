@@ -93,7 +93,8 @@ pub struct CellError {
     #[schema(example = 3)]
     pub cell_index: Option<usize>,
     /// The exception's name, or one of ours: `CellTimeoutError`, `ExecutionTimeoutError`, `DeadKernelError`,
-    /// `KernelStartError`, `NotebookUnreadable`, `WorkerLost`, `WorkerStopped`, …
+    /// `KernelStartError`, `MemoryLimitError`, `CpuLimitError`, `ProcessLimitError`, `DiskLimitError`,
+    /// `OutputLimitError`, `NotebookUnreadable`, `WorkerLost`, `WorkerStopped`, …
     #[schema(example = "ZeroDivisionError")]
     pub ename: String,
     /// The exception's text.
@@ -163,7 +164,7 @@ pub struct MlflowChild {
     pub url: String,
 }
 
-/// The time limits of a run; `None` is no limit.
+/// The limits of a run; `None` is no limit.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Limits {
     /// For the kernel to answer for the first time.
@@ -175,6 +176,44 @@ pub struct Limits {
     /// For a worker to take it.
     #[serde(default)]
     pub queue_timeout: Option<Duration>,
+    /// What it may take of the machine.
+    #[serde(default)]
+    pub resources: ResourceLimits,
+}
+
+/// What all processes of a run may take of the machine together; `None` is no limit. How each is counted stands in
+/// `kernel/limits/`.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct ResourceLimits {
+    /// Memory in bytes, at any one time.
+    pub max_memory: Option<u64>,
+    /// Processor time, all in all.
+    pub max_cpu_time: Option<Duration>,
+    /// Processes, at any one time; threads do not count.
+    pub max_processes: Option<u64>,
+    /// Bytes written to disk, all in all.
+    pub max_disk_writes: Option<u64>,
+}
+
+impl ResourceLimits {
+    /// Whether there is none.
+    pub fn is_empty(&self) -> bool {
+        *self == Self::default()
+    }
+
+    /// These limits, where `asked` is lower that.
+    pub fn lowered_to(self, asked: Self) -> Self {
+        fn lower<T: Ord>(own: Option<T>, asked: Option<T>) -> Option<T> {
+            own.into_iter().chain(asked).min()
+        }
+        Self {
+            max_memory: lower(self.max_memory, asked.max_memory),
+            max_cpu_time: lower(self.max_cpu_time, asked.max_cpu_time),
+            max_processes: lower(self.max_processes, asked.max_processes),
+            max_disk_writes: lower(self.max_disk_writes, asked.max_disk_writes),
+        }
+    }
 }
 
 /// How cells are run: nbclient's options, under its names.
@@ -241,7 +280,7 @@ pub struct ExecutionRequest {
     pub parameters: Option<String>,
     /// The template that the notebook was made from, when known.
     pub template_name: Option<String>,
-    /// Time limits.
+    /// Its limits.
     pub limits: Limits,
     /// What the client calls this request: with the same name it is the same request.
     #[serde(default)]
@@ -347,6 +386,22 @@ mod tests {
         check(10_400, "10s");
         check(330_000, "5m 30s");
         check(3_723_000, "1h 2m 3s");
+    }
+
+    #[test]
+    fn a_request_lowers_limits_and_raises_none() {
+        let limits = |max_memory, max_processes| ResourceLimits {
+            max_memory,
+            max_processes,
+            ..ResourceLimits::default()
+        };
+        let own = limits(Some(100), None);
+        assert_eq!(own.lowered_to(limits(Some(200), Some(5))), limits(Some(100), Some(5)));
+        assert_eq!(own.lowered_to(limits(Some(50), None)), limits(Some(50), None));
+        assert_eq!(own.lowered_to(ResourceLimits::default()), own);
+        // As executions were recorded before there were such limits.
+        let old = r#"{"start_timeout":{"secs":1,"nanos":0},"cell_timeout":null,"timeout":null}"#;
+        assert!(serde_json::from_str::<Limits>(old).unwrap().resources.is_empty());
     }
 
     #[test]

@@ -5,6 +5,7 @@
 
 mod addresses;
 mod file;
+mod limits;
 mod mask;
 mod print;
 mod units;
@@ -142,6 +143,18 @@ settings! {
         /// How long an execution may wait for a worker [default: no limit]
         #[arg(value_name = "TIME")]
         queue_timeout: Seconds = "BINDERY_QUEUE_TIMEOUT",
+        /// Memory that all processes of a run may take together, such as 2GB [default: no limit]
+        #[arg(value_name = "SIZE")]
+        max_memory: ByteSize = "BINDERY_MAX_MEMORY",
+        /// Processor time that all processes of a run may take together, such as 1h [default: no limit]
+        #[arg(value_name = "TIME")]
+        max_cpu_time: Seconds = "BINDERY_MAX_CPU_TIME",
+        /// Processes that a run may have at the same time, its kernel included [default: no limit]
+        #[arg(value_name = "N")]
+        max_processes: u64 = "BINDERY_MAX_PROCESSES",
+        /// What all processes of a run may write to disk together, such as 10GB [default: no limit]
+        #[arg(value_name = "SIZE")]
+        max_disk_writes: ByteSize = "BINDERY_MAX_DISK_WRITES",
     }
 }
 
@@ -356,12 +369,7 @@ impl Config {
             max_notebook_size: store.max_notebook_size.map_or(50_000_000, |size| size.0),
             max_output_size: service.max_output_size.map_or(500_000_000, |size| size.0),
             shutdown_grace: service.shutdown_grace.map_or(Duration::from_secs(30), |time| time.0),
-            limits: Limits {
-                start_timeout: limits.start_timeout.map_or(Duration::from_secs(60), |time| time.0),
-                cell_timeout: limits.cell_timeout.map(|time| time.0).filter(|time| !time.is_zero()),
-                timeout: limits.execution_timeout.map(|time| time.0).filter(|time| !time.is_zero()),
-                queue_timeout: limits.queue_timeout.map(|time| time.0).filter(|time| !time.is_zero()),
-            },
+            limits: limits::resolve(limits)?,
             data_dir,
         })
     }

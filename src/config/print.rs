@@ -69,6 +69,20 @@ impl Config {
                 line(name, seconds(time));
             }
         }
+        let resources = &self.limits.resources;
+        for (name, size) in
+            [("max-memory", resources.max_memory), ("max-disk-writes", resources.max_disk_writes)]
+        {
+            if let Some(bytes) = size {
+                line(name, ByteSize(bytes).to_string().into());
+            }
+        }
+        if let Some(time) = resources.max_cpu_time {
+            line("max-cpu-time", seconds(time));
+        }
+        if let Some(count) = resources.max_processes {
+            line("max-processes", toml::Value::Integer(i64::try_from(count).unwrap_or(i64::MAX)));
+        }
         out
     }
 }

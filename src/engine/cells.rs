@@ -11,10 +11,12 @@ use tokio::sync::watch;
 use tokio::time::Instant;
 
 use super::messages::{raised, record, strings, timing};
+use super::over_limit::{self, or_over_limit};
 use super::recording::Recording;
 use super::stopping::{PATIENT, PROMPT, Stopping};
 use crate::config::ByteSize;
 use crate::execution::{CellError, CellPolicy, Limits};
+use crate::kernel::limits::Exceeded;
 use crate::kernel::{Incoming, Kernel};
 use crate::notebook::Cell;
 use crate::notebook::record::Event;
@@ -184,7 +186,10 @@ impl CellRun<'_> {
         let Self { kernel, recording, limits, policy, started, cell, parents } = self;
         let request = match kernel.execute(code, stop_on_error).await {
             Ok(request) => request,
-            Err(error) => return Err(Ending::Failed(dead_kernel(cell, error.message(), kernel))),
+            Err(error) => {
+                let failure = Ending::Failed(dead_kernel(cell, error.message(), kernel));
+                return Err(or_over_limit(failure, kernel, &limits.resources, cell).await);
+            }
         };
         parents.insert(request.clone(), cell);
         let cell_limit = limits.cell_timeout.map(|timeout| (Instant::now() + timeout, timeout));
@@ -200,13 +205,39 @@ impl CellRun<'_> {
         let mut interrupt_again: Option<Instant> = None;
         loop {
             if idle && let Some(raised) = reply {
-                return stopping.map_or(Ok(raised), |stopping| Err(stopping.ending()));
+                if let Some(stopping) = stopping {
+                    return Err(stopping.ending());
+                }
+                // What it raised may come of a limit.
+                return match raised {
+                    Some(error) => {
+                        match or_over_limit(Ending::Complete, kernel, &limits.resources, cell).await {
+                            Ending::Complete => Ok(Some(error)),
+                            over_limit => Err(over_limit),
+                        }
+                    }
+                    None => Ok(None),
+                };
             }
             let is_stopping = stopping.is_some();
             tokio::select! {
                 incoming = kernel.next() => match incoming {
                     Incoming::Died(how) => {
-                        return Err(stopping.map_or_else(|| Ending::Failed(dead_kernel(cell, &how, kernel)), Stopping::ending));
+                        return Err(match stopping {
+                            Some(stopping) => stopping.ending(),
+                            None => {
+                                let failure = Ending::Failed(dead_kernel(cell, &how, kernel));
+                                or_over_limit(failure, kernel, &limits.resources, cell).await
+                            }
+                        });
+                    }
+                    Incoming::OverLimit(exceeded) => {
+                        let ending = over_limit::ending(exceeded, &limits.resources, cell);
+                        match exceeded {
+                            _ if is_stopping => {}
+                            Exceeded::CpuTime => stopping = Some(Stopping::interrupt(kernel, ending, PROMPT).await),
+                            _ => stopping = Some(Stopping::kill(kernel, ending)),
+                        }
                     }
                     Incoming::Shell(message) => {
                         if message.parent_id.as_deref() == Some(&request) && message.msg_type == "execute_reply" {

@@ -10,7 +10,7 @@ use tokio::time::Instant;
 use super::{ANY_EXECUTION, Engine, Milestone, blocking, files};
 pub use crate::db::ExecutionFilter;
 use crate::error::{Error, ErrorKind, Result};
-use crate::execution::{Execution, ExecutionId, ExecutionRequest, ExecutionStatus, Limits};
+use crate::execution::{Execution, ExecutionId, ExecutionRequest, ExecutionStatus, Limits, ResourceLimits};
 use crate::kernel::search_path::SearchPath;
 use crate::kernel::{discovery, spec::KernelSpec};
 use crate::notebook::inject::InjectOptions;
@@ -42,6 +42,8 @@ pub struct SubmitExecution {
     pub cell_timeout: Option<Duration>,
     /// For a worker to take it, when it is not the service's own.
     pub queue_timeout: Option<Duration>,
+    /// What it may take of the machine; can only be less than what the service grants.
+    pub resources: ResourceLimits,
     /// See [`ExecutionRequest::idempotency_key`].
     pub idempotency_key: Option<String>,
     /// See [`ExecutionRequest::priority`]; 0 when not given.
@@ -78,6 +80,7 @@ impl Engine {
                 cell_timeout: submit.cell_timeout.or(limits.cell_timeout),
                 timeout: submit.timeout.or(limits.timeout),
                 queue_timeout: submit.queue_timeout.or(limits.queue_timeout),
+                resources: limits.resources.lowered_to(submit.resources),
             },
             idempotency_key: submit.idempotency_key,
             priority: submit.priority.unwrap_or_default(),
@@ -148,6 +151,7 @@ impl Engine {
             timeout: request.limits.timeout,
             cell_timeout: request.limits.cell_timeout,
             queue_timeout: request.limits.queue_timeout,
+            resources: request.limits.resources,
             idempotency_key,
             priority: Some(request.priority),
             max_attempts: Some(request.max_attempts),

@@ -12,6 +12,7 @@ pub mod kernels;
 mod messages;
 pub mod notebooks;
 mod output_limit;
+mod over_limit;
 mod paths;
 mod recording;
 pub mod remote;

@@ -231,7 +231,9 @@ impl Engine {
             hidden.extend(crate::mlflow::VARIABLES_TO_CLEAR);
             env.extend(tracking.kernel_environment(execution));
         }
-        let limits = execution.request.limits;
+        let mut limits = execution.request.limits;
+        // Whoever recorded it may not have known what this service grants.
+        limits.resources = self.config().limits.resources.lowered_to(limits.resources);
         let starting = start_kernel(self.pool(), spec, &cwd, &env, &hidden, limits.start_timeout);
         let mut stop_early = stop.clone();
         let starting = async {
@@ -253,6 +255,10 @@ impl Engine {
         };
         recording.kernel_info(kernel.info());
         let _holding = AbortOnDropHandle::new(tokio::spawn(hold(kernel.group(), held)));
+        if !limits.resources.is_empty() {
+            let marks = self.marks(execution.id).map(|(name, value)| (name.to_owned(), value));
+            kernel.limit(limits.resources, marks.into()).await;
+        }
         let ending = run_cells(&mut kernel, recording, &limits, &CellPolicy::default(), started, stop).await;
         (Some(kernel), ending)
     }

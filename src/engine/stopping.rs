@@ -42,6 +42,12 @@ impl Stopping {
         Self { ending, step: Step::Interrupted, due: Instant::now() + grace }
     }
 
+    /// Kills the kernel at once; what it had sent is still waited for.
+    pub(super) fn kill(kernel: &Kernel, ending: Ending) -> Self {
+        kernel.kill();
+        Self { ending, step: Step::Killed, due: Instant::now() + KILL_GRACE }
+    }
+
     /// Gives it no longer than `grace` from now for the step that it is at.
     pub(super) fn hurry(&mut self, grace: Duration) {
         self.due = self.due.min(Instant::now() + grace);

@@ -13,6 +13,7 @@ use jupyter_zmq_client::connection::{
 use jupyter_zmq_client::{CommId, CommMsg, ExecuteRequest, JupyterMessage, KernelInfoRequest};
 use serde_json::{Map, Value, json};
 use tempfile::TempDir;
+use tokio::sync::watch;
 use tokio::task::AbortHandle;
 use tokio::time::Instant;
 use zeromq::{SocketRecv, ZmqError};
@@ -21,6 +22,7 @@ use super::child::{KernelChild, KernelGroup, describe_exit};
 use super::connection::{connect, connection_info, runtime_folder, write_connection_file};
 use super::inbox::{Inbox, Writer};
 use super::launch::LaunchCommand;
+use super::limits::{Exceeded, LimitWatch};
 use super::message::{Message, Signature};
 use super::spec::{InterruptMode, Transport};
 use super::start_fault::{died_at_start, lost_a_port, never_answered};
@@ -62,6 +64,8 @@ pub enum Incoming {
         /// What is wrong with it.
         why: String,
     },
+    /// Its processes took more than they may. They are being killed; after too much processor time, they go on.
+    OverLimit(Exceeded),
     /// The process has ended; how, in words. Nothing follows.
     Died(String),
 }
@@ -77,6 +81,9 @@ pub struct Kernel {
     pub(super) interrupt_mode: InterruptMode,
     info: Map<String, Value>,
     pub(super) dead: bool,
+    pub(super) limits: Option<LimitWatch>,
+    /// Whether [`Incoming::OverLimit`] was given.
+    told_of_limit: bool,
     /// Holds the connection file and the sockets; goes with the kernel.
     _folder: TempDir,
 }
@@ -175,6 +182,8 @@ impl Kernel {
             interrupt_mode: start.interrupt_mode,
             info: Map::new(),
             dead: false,
+            limits: None,
+            told_of_limit: false,
             _folder: folder,
         };
         match tokio::time::timeout_at(deadline, kernel.greet()).await {
@@ -249,6 +258,7 @@ impl Kernel {
     /// The next thing that the kernel sent. After [`Incoming::Died`] it repeats that for ever. Cancel safe.
     pub async fn next(&mut self) -> Incoming {
         let mut exit = self.child.exit();
+        let mut exceeded = self.limits.as_ref().filter(|_| !self.told_of_limit).map(LimitWatch::exceeded);
         loop {
             if self.dead {
                 let status = *exit.borrow();
@@ -260,6 +270,10 @@ impl Kernel {
             }
             tokio::select! {
                 biased;
+                limit = hit(&mut exceeded) => {
+                    self.told_of_limit = true;
+                    return Incoming::OverLimit(limit);
+                }
                 // `None` when both sockets are closed; the exit follows.
                 Some(incoming) = self.inbox.next() => return incoming,
                 _ = exit.wait_for(Option::is_some) => self.dead = true,
@@ -302,7 +316,7 @@ impl Kernel {
                     Ok(Incoming::Shell(message)) if message.msg_type == "kernel_info_reply" => {
                         info = Some(message.content);
                     }
-                    Ok(Incoming::Shell(_) | Incoming::Unreadable { .. }) => {}
+                    Ok(Incoming::Shell(_) | Incoming::Unreadable { .. } | Incoming::OverLimit(_)) => {}
                     Ok(Incoming::Iopub(_)) => heard = true,
                     Ok(Incoming::Died(_)) => return Err(()),
                     Err(_) => break,
@@ -319,6 +333,17 @@ impl Drop for Kernel {
     fn drop(&mut self) {
         self.readers.iter().for_each(AbortHandle::abort);
     }
+}
+
+/// Comes back with the limit that was exceeded; never when none is watched.
+async fn hit(exceeded: &mut Option<watch::Receiver<Option<Exceeded>>>) -> Exceeded {
+    if let Some(exceeded) = exceeded
+        && let Ok(hit) = exceeded.wait_for(Option::is_some).await
+        && let Some(hit) = *hit
+    {
+        return hit;
+    }
+    std::future::pending().await
 }
 
 async fn read<S: SocketRecv>(

@@ -1,16 +1,29 @@
-//! A kernel is interrupted, asked to end, killed.
+//! A kernel is held to limits, interrupted, asked to end, killed.
 
 use std::time::Duration;
 
 use jupyter_zmq_client::{InterruptRequest, JupyterMessage, ShutdownRequest};
 
 use super::client::Kernel;
+use super::limits::{Exceeded, LimitWatch};
 use super::spec::InterruptMode;
+use crate::execution::ResourceLimits;
 
 /// How long a killed process group may take to be gone.
 const KILL_GRACE: Duration = Duration::from_secs(5);
 
 impl Kernel {
+    /// Holds the kernel and all that it starts to `limits` from now on. `marks` are variables that its processes were
+    /// started with.
+    pub async fn limit(&mut self, limits: ResourceLimits, marks: Vec<(String, String)>) {
+        self.limits = Some(LimitWatch::start(self.pid(), limits, marks).await);
+    }
+
+    /// The limit that its processes have exceeded, looked at now.
+    pub async fn over_limit(&self) -> Option<Exceeded> {
+        self.limits.as_ref()?.look().await
+    }
+
     /// Asks the running code to stop, in the way that the kernelspec names.
     pub async fn interrupt(&mut self) {
         match self.interrupt_mode {
@@ -32,6 +45,7 @@ impl Kernel {
     /// Kills the kernel and all that it started.
     pub fn kill(&self) {
         self.child.kill();
+        self.limits.iter().for_each(LimitWatch::kill);
     }
 
     /// The last lines that the kernel wrote past the protocol.
@@ -50,7 +64,7 @@ impl Kernel {
             }
         }
         // Also after a good end: what the notebook started in the background goes with its kernel.
-        self.child.kill();
+        self.kill();
         self.child.ends_within(KILL_GRACE).await;
     }
 }

@@ -12,6 +12,7 @@ mod forked;
 mod inbox;
 mod installer;
 pub mod launch;
+pub mod limits;
 pub mod listing;
 pub mod message;
 pub mod orphans;

@@ -14,6 +14,7 @@ mod executions;
 mod floors;
 mod kernels;
 mod languages;
+mod limits;
 mod mlflow;
 mod notebook;
 mod output_limit;

@@ -14,7 +14,7 @@ use crate::engine::executions::SubmitExecution;
 use crate::error::{Error, Result};
 use crate::execution::{
     ATTEMPTS, CellError, Execution, ExecutionId, ExecutionStatus, MlflowLink, PRIORITIES, Progress,
-    human_duration,
+    ResourceLimits, human_duration,
 };
 
 /// The longest limit that can be asked for, in seconds: a year.
@@ -52,6 +52,19 @@ pub(in crate::api) struct ExecuteBody {
     /// done twice unasked. A cell that fails is a result, and no reason for another attempt.
     #[schema(minimum = 1, maximum = 100)]
     max_attempts: Option<i64>,
+    /// Memory that all processes of the run may take together, in bytes. This limit and the next three can be lower than
+    /// the service's own, not higher.
+    #[schema(minimum = 1, example = 2_000_000_000u64)]
+    max_memory: Option<u64>,
+    /// Processor time that they may take together, in seconds.
+    #[schema(exclusive_minimum = 0, maximum = 31_536_000)]
+    max_cpu_time: Option<f64>,
+    /// How many of them there may be at the same time, the kernel included.
+    #[schema(minimum = 1)]
+    max_processes: Option<u64>,
+    /// What they may write to disk together, in bytes.
+    #[schema(minimum = 1)]
+    max_disk_writes: Option<u64>,
     /// Where the result goes, relative to the notebooks root; into the notebook itself when not given.
     #[schema(pattern = r"(\.ipynb)?$", max_length = 1000)]
     output_path: Option<String>,
@@ -61,7 +74,7 @@ impl ExecuteBody {
     /// What the engine is to do.
     ///
     /// # Errors
-    /// `Invalid` for a time limit or username that cannot be.
+    /// `Invalid` for a limit or username that cannot be.
     pub(super) fn parse(self, idempotency_key: Option<String>) -> Result<SubmitExecution> {
         let given = |text: Option<String>| text.filter(|text| !text.is_empty());
         Ok(SubmitExecution {
@@ -73,6 +86,12 @@ impl ExecuteBody {
             timeout: seconds("timeout", self.timeout)?,
             cell_timeout: seconds("cell_timeout", self.cell_timeout)?,
             queue_timeout: seconds("queue_timeout", self.queue_timeout)?,
+            resources: ResourceLimits {
+                max_memory: at_least_one("max_memory", self.max_memory)?,
+                max_cpu_time: seconds("max_cpu_time", self.max_cpu_time)?,
+                max_processes: at_least_one("max_processes", self.max_processes)?,
+                max_disk_writes: at_least_one("max_disk_writes", self.max_disk_writes)?,
+            },
             idempotency_key,
             priority: within("priority", self.priority, &PRIORITIES)?,
             max_attempts: within("max_attempts", self.max_attempts, &ATTEMPTS)?,
@@ -113,6 +132,16 @@ fn seconds(field: &str, value: Option<f64>) -> Result<Option<Duration>> {
             let what = format!("must be from above 0 to {MAX_TIMEOUT} seconds");
             Err(Error::invalid(format!("`{field}` {what}")).with_field(field, what))
         }
+    }
+}
+
+fn at_least_one(field: &str, value: Option<u64>) -> Result<Option<u64>> {
+    match value {
+        Some(0) => {
+            let what = "must be at least 1";
+            Err(Error::invalid(format!("`{field}` {what}")).with_field(field, what))
+        }
+        value => Ok(value),
     }
 }
 

@@ -10,11 +10,11 @@ use crate::cli::flags::ParameterFlags;
 use crate::cli::print::{print, print_json, tell};
 use crate::cli::serve::reachable_url;
 use crate::cli::{Exit, wire};
-use crate::config::Seconds;
+use crate::config::{ByteSize, Seconds};
 use crate::engine::Engine;
 use crate::engine::executions::SubmitExecution;
 use crate::error::{Error, Result};
-use crate::execution::{ATTEMPTS, ExecutionId, PRIORITIES};
+use crate::execution::{ATTEMPTS, ExecutionId, PRIORITIES, ResourceLimits};
 use crate::notebook::{ParameterValue, Parameters};
 
 #[derive(Debug, Args)]
@@ -48,6 +48,19 @@ pub(super) struct SubmitArgs {
     /// How often it may be begun when its worker dies under it [default: 1]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(ATTEMPTS))]
     max_attempts: Option<u32>,
+    /// Memory that all its processes may take together, such as 2GB; of this and the next three, none can be more than
+    /// the service grants
+    #[arg(long, value_name = "SIZE")]
+    max_memory: Option<ByteSize>,
+    /// Processor time that all its processes may take together, such as 1h
+    #[arg(long, value_name = "TIME")]
+    max_cpu_time: Option<Seconds>,
+    /// Processes that it may have at the same time, its kernel included
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
+    max_processes: Option<u64>,
+    /// What all its processes may write to disk together, such as 10GB
+    #[arg(long, value_name = "SIZE")]
+    max_disk_writes: Option<ByteSize>,
     /// What this request is called, such as `daily-2026-11-21`: with the same name it starts nothing a second time
     #[arg(long, value_name = "KEY", value_parser = clap::builder::NonEmptyStringValueParser::new())]
     idempotency_key: Option<String>,
@@ -71,6 +84,12 @@ pub(super) async fn submit(engine: &Engine, args: SubmitArgs) -> Result<Exit> {
             timeout: args.timeout.map(|time| time.0),
             cell_timeout: args.cell_timeout.map(|time| time.0),
             queue_timeout: args.queue_timeout.map(|time| time.0),
+            resources: ResourceLimits {
+                max_memory: args.max_memory.map(|size| size.0),
+                max_cpu_time: args.max_cpu_time.map(|time| time.0),
+                max_processes: args.max_processes,
+                max_disk_writes: args.max_disk_writes.map(|size| size.0),
+            },
             idempotency_key: args.idempotency_key,
             priority: args.priority,
             max_attempts: args.max_attempts,
