@@ -8,6 +8,7 @@ mod files;
 mod journal;
 mod kernel_end;
 pub mod kernels;
+mod leftovers;
 mod messages;
 pub mod notebooks;
 mod output_limit;

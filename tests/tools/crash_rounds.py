@@ -105,8 +105,8 @@ def settle(fleet, load, options, starts, mark):
         f"{run.key}: the event stream of execution {run.id} does not end" for run in load.accepted()
         if run.is_watched and run.end is None and not options.no_streams
     ]  # fmt: skip
-    # Kernels end after the final status; a journal whose removal a crash prevented waits for minutes.
-    if not wait(lambda: not processes.of(fleet.data_dirs), 20):
+    # What a crash between the final status and the end of all work has left is cleared away a minute or two later.
+    if not wait(lambda: not processes.of(fleet.data_dirs), 90):
         faults += [f"process {pid} of execution {of} is left: {processes.command_line(pid)}" for pid, of in processes.of(fleet.data_dirs).items()]
     if not wait(lambda: not fleet.journals(), options.patience):
         faults += [f"a journal is left: {journal}" for journal in fleet.journals()]

@@ -2,6 +2,7 @@
 
 mod bench;
 mod cargo;
+mod crash;
 mod emulators;
 mod languages;
 mod postgres;
@@ -18,6 +19,7 @@ const USAGE: &str = "\
 Usage: cargo xtask test [--only-tests] [-- RUNNER ARGUMENTS]
        cargo xtask python
        cargo xtask bench [--only NAME,…] [--rounds N] [--markdown FILE] [--json FILE]
+       cargo xtask crash [--database sqlite|postgres] [--rounds N] [--executions N] [--seed N] [--json FILE]
 
 Checks everything, with whatever that needs: formatting, clippy, documentation, tests. The kernel
 environments that the tests run on, papermill to compare with and emulators of cloud storage are installed
@@ -34,6 +36,9 @@ environment. `test` does so too, unless there are runner arguments.
 
 `bench` measures the release build beside papermill, `jupyter execute`, nbclient and ploomber-engine, which it
 installs below target/bench, and prints medians and ratios; `cargo xtask bench --help` tells more.
+
+`crash` kills servers, workers, kernels and PostgreSQL while notebooks run, and checks that nothing was lost, run twice
+or recorded wrongly; `cargo xtask crash --help` tells more.
 ";
 
 fn main() -> ExitCode {
@@ -46,6 +51,7 @@ fn main() -> ExitCode {
         Ok(Task::Test(options)) => test::run(&options),
         Ok(Task::Python) => python::run(),
         Ok(Task::Bench(arguments)) => bench::run(&arguments),
+        Ok(Task::Crash(arguments)) => crash::run(&arguments),
         Err(fault) => Err(Failed(format!("{fault}\n\n{USAGE}"))),
     };
     match done {
@@ -63,6 +69,7 @@ enum Task {
     Test(test::Options),
     Python,
     Bench(Vec<String>),
+    Crash(Vec<String>),
 }
 
 fn parse(arguments: &[String]) -> Result<Task, String> {
@@ -70,6 +77,7 @@ fn parse(arguments: &[String]) -> Result<Task, String> {
     match arguments.next().map(String::as_str) {
         None | Some("help" | "--help" | "-h") => return Ok(Task::Help),
         Some("test") => {}
+        Some("crash") => return Ok(Task::Crash(arguments.cloned().collect())),
         Some("bench") => return Ok(Task::Bench(arguments.cloned().collect())),
         Some("python") => {
             return match arguments.next() {
