@@ -5,6 +5,7 @@ mod cargo;
 mod crash;
 mod emulators;
 mod languages;
+mod load;
 mod postgres;
 mod postgres_cluster;
 mod python;
@@ -20,6 +21,7 @@ Usage: cargo xtask test [--only-tests] [-- RUNNER ARGUMENTS]
        cargo xtask python
        cargo xtask bench [--only NAME,…] [--rounds N] [--markdown FILE] [--json FILE]
        cargo xtask crash [--database sqlite|postgres] [--rounds N] [--executions N] [--seed N] [--json FILE]
+       cargo xtask load [--database sqlite|postgres] [--executions N] [--workers N,…] [--concurrency N]
 
 Checks everything, with whatever that needs: formatting, clippy, documentation, tests. The kernel
 environments that the tests run on, papermill to compare with and emulators of cloud storage are installed
@@ -39,6 +41,9 @@ installs below target/bench, and prints medians and ratios; `cargo xtask bench -
 
 `crash` kills servers, workers, kernels and PostgreSQL while notebooks run, and checks that nothing was lost, run twice
 or recorded wrongly; `cargo xtask crash --help` tells more.
+
+`load` measures the release build under many executions on a kernel that does nothing: executions per second, waiting
+times, bytes in the database; `cargo xtask load --help` tells more.
 ";
 
 fn main() -> ExitCode {
@@ -51,6 +56,7 @@ fn main() -> ExitCode {
         Ok(Task::Test(options)) => test::run(&options),
         Ok(Task::Python) => python::run(),
         Ok(Task::Bench(arguments)) => bench::run(&arguments),
+        Ok(Task::Load(arguments)) => load::run(&arguments),
         Ok(Task::Crash(arguments)) => crash::run(&arguments),
         Err(fault) => Err(Failed(format!("{fault}\n\n{USAGE}"))),
     };
@@ -70,6 +76,7 @@ enum Task {
     Python,
     Bench(Vec<String>),
     Crash(Vec<String>),
+    Load(Vec<String>),
 }
 
 fn parse(arguments: &[String]) -> Result<Task, String> {
@@ -78,6 +85,7 @@ fn parse(arguments: &[String]) -> Result<Task, String> {
         None | Some("help" | "--help" | "-h") => return Ok(Task::Help),
         Some("test") => {}
         Some("crash") => return Ok(Task::Crash(arguments.cloned().collect())),
+        Some("load") => return Ok(Task::Load(arguments.cloned().collect())),
         Some("bench") => return Ok(Task::Bench(arguments.cloned().collect())),
         Some("python") => {
             return match arguments.next() {
@@ -121,6 +129,8 @@ mod tests {
         assert_eq!(parsed(""), Ok(Task::Help));
         assert_eq!(parsed("test --help"), Ok(Task::Help));
         assert_eq!(parsed("bench --only cells"), Ok(Task::Bench(vec!["--only".into(), "cells".into()])));
+        assert_eq!(parsed("crash --seed 7"), Ok(Task::Crash(vec!["--seed".into(), "7".into()])));
+        assert_eq!(parsed("load --warm 2"), Ok(Task::Load(vec!["--warm".into(), "2".into()])));
         assert_eq!(parsed("python"), Ok(Task::Python));
         assert_eq!(parsed("python 3"), Err("`3` is unknown to `cargo xtask python`".into()));
     }
