@@ -18,8 +18,9 @@ pub(super) const DELIVERY_INTERVAL: Duration = Duration::from_secs(60);
 const IN_HAND: SignedDuration = SignedDuration::from_secs(120);
 
 impl Engine {
-    /// Delivers what left journals hold, as far as it can be saved now.
+    /// Delivers what left journals hold, as far as it can be saved now. What ended executions have left running ends.
     pub(super) async fn deliver_journals(&self) {
+        self.kill_leftovers().await;
         let folder = self.journal_dir();
         let Ok(mut left) = blocking(move || Ok(journal::left(&folder))).await else { return };
         if self.database().is_shared() {
@@ -195,5 +196,25 @@ mod tests {
         }
         assert!(engine.execution(id).await.unwrap().warnings[0].contains("saved later as `ours.ipynb`"));
         assert_eq!(journal::left(&engine.journal_dir()), [in_hand], "its worker may still hold it");
+    }
+
+    #[cfg(target_os = "linux")]
+    #[tokio::test]
+    async fn what_an_execution_left_running_ends_once_its_worker_cannot_be_ending_it() {
+        let folder = tempfile::tempdir().unwrap();
+        let engine = engine(&folder).await;
+        let ended = not_saved(&engine, "ended.ipynb", SignedDuration::from_hours(1), None).await;
+        let in_hand = not_saved(&engine, "young.ipynb", SignedDuration::from_secs(1), None).await;
+        let sleeper = |id: ExecutionId| {
+            let mut sleeper = std::process::Command::new("sleep");
+            sleeper.arg("60").env("BINDERY_EXECUTION_ID", id.to_string());
+            sleeper.env("BINDERY_DATA_DIR", &engine.config().data_dir).spawn().unwrap()
+        };
+        let (mut left, mut young) = (sleeper(ended), sleeper(in_hand));
+        engine.kill_leftovers().await;
+        assert!(!left.wait().unwrap().success());
+        assert!(young.try_wait().unwrap().is_none());
+        young.kill().unwrap();
+        young.wait().unwrap();
     }
 }

@@ -9,6 +9,7 @@ mod finish;
 mod journal;
 mod kernel_end;
 pub mod kernels;
+mod leftovers;
 mod messages;
 pub mod notebooks;
 mod output_limit;

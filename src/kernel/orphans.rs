@@ -38,21 +38,42 @@ pub fn kill(variables: &[(&str, &str)]) -> usize {
 fn find(variables: &[(&str, &str)]) -> Vec<Pid> {
     let wanted: Vec<Vec<u8>> =
         variables.iter().map(|(name, value)| format!("{name}={value}").into_bytes()).collect();
-    let own = std::process::id();
-    // Elsewhere than on Linux there is no such folder, and nothing is found.
-    let Ok(entries) = std::fs::read_dir("/proc") else { return Vec::new() };
-    entries
-        .flatten()
-        .filter_map(|entry| entry.file_name().to_str()?.parse::<u32>().ok())
-        .filter(|pid| *pid != own)
-        .filter(|pid| {
-            let environment = environment(*pid);
+    others()
+        .filter(|(_, environment)| {
             let has =
                 |wanted: &Vec<u8>| environment.split(|byte| *byte == 0).any(|variable| variable == wanted);
             !wanted.is_empty() && wanted.iter().all(has)
         })
-        .filter_map(|pid| Pid::from_raw(pid.cast_signed()))
+        .filter_map(|(pid, _)| Pid::from_raw(pid.cast_signed()))
         .collect()
+}
+
+/// The values of the variable `name` in all processes of ours whose environment at their start held `variable` with
+/// this value, each once.
+pub fn values(name: &str, (variable, value): (&str, &str)) -> Vec<String> {
+    let wanted = format!("{variable}={value}").into_bytes();
+    let prefix = format!("{name}=").into_bytes();
+    let mut values: Vec<String> = others()
+        .filter(|(_, environment)| environment.split(|byte| *byte == 0).any(|it| it == wanted))
+        .filter_map(|(_, environment)| {
+            let value = environment.split(|byte| *byte == 0).find_map(|it| it.strip_prefix(&prefix[..]))?;
+            String::from_utf8(value.to_vec()).ok()
+        })
+        .collect();
+    values.sort_unstable();
+    values.dedup();
+    values
+}
+
+/// Every other process, and the variables that it was started with.
+fn others() -> impl Iterator<Item = (u32, Vec<u8>)> {
+    let own = std::process::id();
+    // Elsewhere than on Linux there is no such folder, and nothing is found.
+    let entries = std::fs::read_dir("/proc").into_iter().flatten().flatten();
+    entries
+        .filter_map(|entry| entry.file_name().to_str()?.parse::<u32>().ok())
+        .filter(move |pid| *pid != own)
+        .map(|pid| (pid, environment(pid)))
 }
 
 /// The variables that a process was started with; none of another user's process, which cannot be ours.

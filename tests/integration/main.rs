@@ -9,6 +9,7 @@ mod api;
 mod cancel;
 mod cli;
 mod crash;
+mod crash_rounds;
 mod database;
 mod executions;
 mod floors;

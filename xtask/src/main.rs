@@ -2,8 +2,10 @@
 
 mod bench;
 mod cargo;
+mod crash;
 mod emulators;
 mod languages;
+mod load;
 mod postgres;
 mod postgres_cluster;
 mod python;
@@ -18,6 +20,8 @@ const USAGE: &str = "\
 Usage: cargo xtask test [--only-tests] [-- RUNNER ARGUMENTS]
        cargo xtask python
        cargo xtask bench [--only NAME,…] [--rounds N] [--markdown FILE] [--json FILE]
+       cargo xtask crash [--database sqlite|postgres] [--rounds N] [--executions N] [--seed N] [--json FILE]
+       cargo xtask load [--database sqlite|postgres] [--executions N] [--workers N,…] [--concurrency N]
 
 Checks everything, with whatever that needs: formatting, clippy, documentation, tests. The kernel
 environments that the tests run on, papermill to compare with and emulators of cloud storage are installed
@@ -34,6 +38,12 @@ environment. `test` does so too, unless there are runner arguments.
 
 `bench` measures the release build beside papermill, `jupyter execute`, nbclient and ploomber-engine, which it
 installs below target/bench, and prints medians and ratios; `cargo xtask bench --help` tells more.
+
+`crash` kills servers, workers, kernels and PostgreSQL while notebooks run, and checks that nothing was lost, run twice
+or recorded wrongly; `cargo xtask crash --help` tells more.
+
+`load` measures the release build under many executions on a kernel that does nothing: executions per second, waiting
+times, bytes in the database; `cargo xtask load --help` tells more.
 ";
 
 fn main() -> ExitCode {
@@ -46,6 +56,8 @@ fn main() -> ExitCode {
         Ok(Task::Test(options)) => test::run(&options),
         Ok(Task::Python) => python::run(),
         Ok(Task::Bench(arguments)) => bench::run(&arguments),
+        Ok(Task::Load(arguments)) => load::run(&arguments),
+        Ok(Task::Crash(arguments)) => crash::run(&arguments),
         Err(fault) => Err(Failed(format!("{fault}\n\n{USAGE}"))),
     };
     match done {
@@ -63,6 +75,8 @@ enum Task {
     Test(test::Options),
     Python,
     Bench(Vec<String>),
+    Crash(Vec<String>),
+    Load(Vec<String>),
 }
 
 fn parse(arguments: &[String]) -> Result<Task, String> {
@@ -70,6 +84,8 @@ fn parse(arguments: &[String]) -> Result<Task, String> {
     match arguments.next().map(String::as_str) {
         None | Some("help" | "--help" | "-h") => return Ok(Task::Help),
         Some("test") => {}
+        Some("crash") => return Ok(Task::Crash(arguments.cloned().collect())),
+        Some("load") => return Ok(Task::Load(arguments.cloned().collect())),
         Some("bench") => return Ok(Task::Bench(arguments.cloned().collect())),
         Some("python") => {
             return match arguments.next() {
@@ -113,6 +129,8 @@ mod tests {
         assert_eq!(parsed(""), Ok(Task::Help));
         assert_eq!(parsed("test --help"), Ok(Task::Help));
         assert_eq!(parsed("bench --only cells"), Ok(Task::Bench(vec!["--only".into(), "cells".into()])));
+        assert_eq!(parsed("crash --seed 7"), Ok(Task::Crash(vec!["--seed".into(), "7".into()])));
+        assert_eq!(parsed("load --warm 2"), Ok(Task::Load(vec!["--warm".into(), "2".into()])));
         assert_eq!(parsed("python"), Ok(Task::Python));
         assert_eq!(parsed("python 3"), Err("`3` is unknown to `cargo xtask python`".into()));
     }

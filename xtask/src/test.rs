@@ -31,15 +31,20 @@ pub struct Options {
 pub fn run(options: &Options) -> Result<(), Failed> {
     // Before minutes of compiling.
     find_python()?;
-    let data_dir = match std::env::var_os(DATA_DIR_VARIABLE).filter(|folder| !folder.is_empty()) {
-        Some(folder) => std::path::absolute(folder)
-            .map_err(|error| Failed(format!("{DATA_DIR_VARIABLE} cannot be used: {error}")))?,
-        None => target_directory()?.join("test-data"),
-    };
+    let data_dir = data_dir()?;
     let mut steps = Steps::new();
     let done = run_steps(&mut steps, options, &data_dir);
     steps.print_summary();
     done
+}
+
+/// The data dir in which tests find their kernels.
+pub fn data_dir() -> Result<PathBuf, Failed> {
+    match std::env::var_os(DATA_DIR_VARIABLE).filter(|folder| !folder.is_empty()) {
+        Some(folder) => std::path::absolute(folder)
+            .map_err(|error| Failed(format!("{DATA_DIR_VARIABLE} cannot be used: {error}"))),
+        None => Ok(target_directory()?.join("test-data")),
+    }
 }
 
 fn run_steps(steps: &mut Steps, options: &Options, data_dir: &Path) -> Result<(), Failed> {
@@ -121,7 +126,7 @@ fn is_binding() -> bool {
 }
 
 /// The binary that was built with the tests: the neighbour of this one.
-fn built_binary() -> Result<PathBuf, Failed> {
+pub fn built_binary() -> Result<PathBuf, Failed> {
     let unknown = |error: std::io::Error| Failed(format!("the binary that was built is not found: {error}"));
     std::env::current_exe().map(|own| own.with_file_name("bindery")).map_err(unknown)
 }

@@ -1,0 +1,1 @@
+"""Parts of crash_rounds.py."""
