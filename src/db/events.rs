@@ -57,7 +57,7 @@ impl Database {
         let Pool::Postgres(pool) = &self.pool else { return Ok(Vec::new()) };
         let rows = sqlx::query_as::<_, (i64, i64, Vec<u8>)>(
             "SELECT start_offset, end_offset, lines FROM execution_events \
-             WHERE execution_id = $1 AND attempt = $2 AND start_offset >= $3 ORDER BY start_offset LIMIT $4",
+             WHERE execution_id = $1 AND attempt = $2 AND end_offset > $3 ORDER BY start_offset LIMIT $4",
         )
         .bind(id.0)
         .bind(i64::from(attempt))
@@ -66,10 +66,12 @@ impl Database {
         .fetch_all(pool)
         .await
         .map_err(lost)?;
-        let part = |(start, end, lines): (i64, i64, Vec<u8>)| JournalPart {
-            start: start.unsigned_abs(),
-            end: end.unsigned_abs(),
-            lines,
+        let part = |(start, end, mut lines): (i64, i64, Vec<u8>)| {
+            let (start, end) = (start.unsigned_abs(), end.unsigned_abs());
+            // Who goes on somewhere may go on in the middle of what was kept together.
+            let seen = usize::try_from(from.saturating_sub(start)).unwrap_or(usize::MAX).min(lines.len());
+            lines.drain(..seen);
+            JournalPart { start: start.max(from), end, lines }
         };
         Ok(rows.into_iter().map(part).collect())
     }

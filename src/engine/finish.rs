@@ -10,6 +10,7 @@ use super::Engine;
 use super::cells::Stop;
 use super::recording::OutputFile;
 use super::shipping::Shipping;
+use super::work::LEASE;
 use crate::db::{Finish, Lease};
 use crate::error::{Error, ErrorKind, Result};
 use crate::notebook::Notebook;
@@ -18,6 +19,27 @@ use crate::notebook::Notebook;
 const SAVE_PATIENCE: Duration = Duration::from_secs(60);
 
 impl Engine {
+    /// Makes sure that an execution is ours still: a process that was stopped for a while may not have heard yet that
+    /// others have ended it. A shared database that is away is waited for, as others may reach it.
+    pub(super) async fn make_sure_of(
+        &self,
+        lease: &Lease,
+        stop: &watch::Receiver<Option<Stop>>,
+    ) -> Result<()> {
+        let until = Instant::now() + SAVE_PATIENCE;
+        loop {
+            match self.database().renew_lease(lease, LEASE, self.database().now()).await {
+                Ok(Some(_)) => return Ok(()),
+                Ok(None) => {
+                    return Err(Error::conflict("the lease was lost: another worker owns the execution now"));
+                }
+                Err(_) if !self.database().is_shared() => return Ok(()),
+                Err(error) if stop.borrow().is_some() && Instant::now() >= until => return Err(error),
+                Err(_) => tokio::time::sleep(Duration::from_secs(1)).await,
+            }
+        }
+    }
+
     /// Writes the final status of a run that has its result on disk. While nobody asks it to stop it waits for the
     /// database for as long as that takes: to give up would make a failure of it.
     pub(super) async fn write_final_while_held(

@@ -5,7 +5,7 @@
 //! together are complete. Appending costs what is appended.
 
 use std::fs::File;
-use std::io::{BufRead, BufReader, BufWriter, Write};
+use std::io::{BufRead, BufReader, BufWriter, Read, Write};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -179,6 +179,16 @@ pub(super) fn open(folder: &Path, id: ExecutionId) -> Result<Option<File>> {
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(None),
         Err(error) => Err(not_read(id, error)),
     }
+}
+
+/// The same, if it is the journal of this attempt.
+pub(super) fn open_attempt(folder: &Path, id: ExecutionId, attempt: u32) -> Result<Option<File>> {
+    let Some(mut file) = open(folder, id)? else { return Ok(None) };
+    // The head may be long: its first field is enough. What is not written yet is no attempt's.
+    let expected = format!("{{\"attempt\":{attempt},");
+    let mut begin = vec![0; expected.len()];
+    let is_it = file.read_exact(&mut begin).is_ok() && begin == expected.as_bytes();
+    Ok(is_it.then_some(file))
 }
 
 fn not_read(id: ExecutionId, error: std::io::Error) -> Error {

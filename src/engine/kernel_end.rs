@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::{Engine, blocking};
+use crate::db::Lease;
 use crate::execution::ExecutionId;
 use crate::kernel::{Kernel, orphans};
 
@@ -12,24 +13,24 @@ const PROMPT_END: Duration = Duration::from_secs(1);
 
 impl Engine {
     /// Ends a kernel, if there is one, and what it leaves.
-    pub(super) async fn end_kernel(self, id: ExecutionId, kernel: Option<Kernel>, grace: Duration) {
+    pub(super) async fn end_kernel(self, lease: Lease, kernel: Option<Kernel>, grace: Duration) {
         if let Some(kernel) = kernel {
             kernel.shutdown(grace).await;
         }
-        self.kill_orphans(id).await;
+        self.kill_orphans(lease.id, lease.attempt).await;
     }
 
     /// The same, waited for only so long: what hangs in the system ends when the system lets it. Gives back nothing, so
     /// that it takes the kernel's place.
     pub(super) async fn end_promptly(
         &self,
-        id: ExecutionId,
+        lease: &Lease,
         kernel: Option<Kernel>,
         grace: Duration,
     ) -> Option<Kernel> {
-        let ending = tokio::spawn(self.clone().end_kernel(id, kernel, grace));
+        let ending = tokio::spawn(self.clone().end_kernel(lease.clone(), kernel, grace));
         if tokio::time::timeout(PROMPT_END, ending).await.is_err() {
-            tracing::warn!(execution.id = %id, "a stopped kernel takes long to end");
+            tracing::warn!(execution.id = %lease.id, "a stopped kernel takes long to end");
         }
         None
     }
@@ -49,21 +50,41 @@ impl Engine {
         let _ = self.inner.endings.acquire_many(all).await;
     }
 
-    /// What marks every process of an execution on this machine.
-    pub(super) fn marks(&self, id: ExecutionId) -> [(&'static str, String); 2] {
-        // Who settles an execution on the machine of its worker may have another data dir, but the same database.
-        let whose = match self.database().identity() {
-            Some(identity) => ("BINDERY_DATABASE_ID", identity.to_owned()),
-            None => ("BINDERY_DATA_DIR", self.config().data_dir.to_string_lossy().into_owned()),
-        };
-        [("BINDERY_EXECUTION_ID", id.to_string()), whose]
+    /// What marks every process of an attempt on this machine.
+    pub(super) fn marks(&self, id: ExecutionId, attempt: u32) -> [(&'static str, String); 3] {
+        let [execution, whose] = self.execution_marks(id);
+        // What another attempt runs is none of this one's business, also when this one ends late.
+        [execution, whose, ("BINDERY_ATTEMPT", attempt.to_string())]
     }
 
-    /// Kills what an execution left running.
-    pub(super) async fn kill_orphans(&self, id: ExecutionId) {
-        let marks = self.marks(id);
+    /// The same for all its attempts.
+    fn execution_marks(&self, id: ExecutionId) -> [(&'static str, String); 2] {
+        [("BINDERY_EXECUTION_ID", id.to_string()), self.own_mark()]
+    }
+
+    /// What marks every process of every execution of ours on this machine.
+    pub(super) fn own_mark(&self) -> (&'static str, String) {
+        // Who settles an execution on the machine of its worker may have another data dir, but the same database.
+        match self.database().identity() {
+            Some(identity) => ("BINDERY_DATABASE_ID", identity.to_owned()),
+            None => ("BINDERY_DATA_DIR", self.config().data_dir.to_string_lossy().into_owned()),
+        }
+    }
+
+    /// Kills what an attempt left running.
+    pub(super) async fn kill_orphans(&self, id: ExecutionId, attempt: u32) {
+        self.kill_marked(id, self.marks(id, attempt).into()).await;
+    }
+
+    /// Kills what any attempt left running.
+    pub(super) async fn kill_all_orphans(&self, id: ExecutionId) {
+        self.kill_marked(id, self.execution_marks(id).into()).await;
+    }
+
+    async fn kill_marked(&self, id: ExecutionId, marks: Vec<(&'static str, String)>) {
         let killing = blocking(move || {
-            Ok(orphans::kill(&marks.each_ref().map(|(name, value)| (*name, value.as_str()))))
+            let marks: Vec<_> = marks.iter().map(|(name, value)| (*name, value.as_str())).collect();
+            Ok(orphans::kill(&marks))
         });
         if let Ok(killed @ 1..) = killing.await {
             tracing::info!(execution.id = %id, killed, "processes that the notebook left running were killed");

@@ -14,18 +14,17 @@ use crate::kernel::orphans;
 const ENDING: SignedDuration = SignedDuration::from_secs(15);
 
 impl Engine {
-    /// Kills the processes of this data dir's executions that have ended a while ago.
+    /// Kills the processes of our executions that have ended a while ago.
     pub(super) async fn kill_leftovers(&self) {
-        let data_dir = self.config().data_dir.to_string_lossy().into_owned();
-        let values =
-            blocking(move || Ok(orphans::values("BINDERY_EXECUTION_ID", ("BINDERY_DATA_DIR", &data_dir))));
+        let (name, value) = self.own_mark();
+        let values = blocking(move || Ok(orphans::values("BINDERY_EXECUTION_ID", (name, &value))));
         let Ok(values) = values.await else { return };
         for id in values.iter().filter_map(|id| id.parse().ok()).map(ExecutionId) {
             // What another database's execution has started is none of ours.
             let Ok(execution) = self.database().execution(id).await else { continue };
-            let has_ended = |end: Timestamp| end.duration_until(Timestamp::now()) > ENDING;
+            let has_ended = |end: Timestamp| end.duration_until(self.database().now()) > ENDING;
             if execution.status.is_final() && execution.end_time.is_some_and(has_ended) {
-                self.kill_orphans(id).await;
+                self.kill_all_orphans(id).await;
             }
         }
     }

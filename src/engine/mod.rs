@@ -2,6 +2,7 @@
 
 mod cells;
 mod deliver;
+pub mod events;
 pub mod execute;
 pub mod executions;
 mod files;

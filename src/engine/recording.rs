@@ -52,6 +52,8 @@ pub(super) struct Recording {
     autosave: Option<Duration>,
     record_timing: bool,
     output_limit: Option<OutputLimit>,
+    /// Until when the execution is surely ours, where others may take it.
+    ours_until: Option<watch::Receiver<Instant>>,
     unsaved: bool,
     /// Whether a cell has begun or ended since the last save.
     unsaved_step: bool,
@@ -80,6 +82,7 @@ impl Recording {
             autosave: Some(SAVE_INTERVAL),
             record_timing: true,
             output_limit: None,
+            ours_until: None,
             unsaved: true,
             unsaved_step: true,
             last_save: Instant::now(),
@@ -107,6 +110,11 @@ impl Recording {
     /// Takes no outputs beyond this many bytes.
     pub(super) fn limited_to(self, bytes: u64) -> Self {
         Self { output_limit: Some(OutputLimit::new(bytes)), ..self }
+    }
+
+    /// Saves nothing as it goes beyond this time, which moves on while the lease is prolonged.
+    pub(super) fn leased_until(self, until: watch::Receiver<Instant>) -> Self {
+        Self { ours_until: Some(until), ..self }
     }
 
     /// The limit in bytes when outputs have gone beyond it; only once.
@@ -205,6 +213,11 @@ impl Recording {
     /// Saves the notebook as it stands. Failing here loses nothing yet: it is tried again later.
     pub(super) fn save_partial(&mut self) {
         let started = Instant::now();
+        // A process that was stopped for a while may not have heard yet that others own the execution now.
+        if self.ours_until.as_ref().is_some_and(|until| started >= *until.borrow()) {
+            self.next_save = started + SAVE_INTERVAL;
+            return;
+        }
         if let Some(upload) = &mut self.upload
             && !upload.begin(self.recorder.notebook())
         {

@@ -18,7 +18,7 @@ use super::paths::RootedPath;
 use super::recording::{Finished, OutputFile, Recording, RunProgress};
 use super::shipping::Shipping;
 use super::tracking::Tracking;
-use super::work::{LEASE, tell_progress};
+use super::work::{Standing, tell_progress};
 use super::{Engine, Milestone, blocking, files, in_place, isoformat, notebooks};
 use crate::config::TemplateStoreConfig;
 use crate::db::{Finish, Lease};
@@ -50,7 +50,7 @@ impl Engine {
         &self,
         lease: &Lease,
         stop: watch::Receiver<Option<Stop>>,
-        held: watch::Receiver<bool>,
+        standing: Standing,
     ) -> Result<()> {
         let started = Instant::now();
         let execution = self.database().execution(lease.id).await?;
@@ -85,20 +85,22 @@ impl Engine {
         let journal = journal.map_err(|error| journal_error = Some(error)).ok();
         let shipping = journal.as_ref().and_then(|journal| Shipping::start(self, lease, journal));
         let mut recording = Recording::new(recorder, journal, Some(output), progress)
-            .limited_to(self.config().max_output_size);
+            .limited_to(self.config().max_output_size)
+            .leased_until(standing.ours_until);
         warnings
             .into_iter()
             .chain(journal_error.map(|error| error.message().to_owned()))
             .for_each(|it| recording.warn(it));
         let asked_to_stop = stop.clone();
         let tracking = self.start_tracking(&execution, &parameters).await;
-        let (kernel, ending) =
-            self.run_on_kernel(&execution, &spec, &tracking, &mut recording, started, stop, held).await;
+        let (kernel, ending) = self
+            .run_on_kernel(&execution, &spec, &tracking, &mut recording, started, stop, standing.held)
+            .await;
 
         let shutdown_grace = ending.shutdown_grace();
         // Whoever stopped it finds nothing left of it once the final status is there.
         let kernel = match ending.is_prompt() {
-            true => self.end_promptly(lease.id, kernel, shutdown_grace).await,
+            true => self.end_promptly(lease, kernel, shutdown_grace).await,
             false => kernel,
         };
         let (status, error) = match &ending {
@@ -129,13 +131,10 @@ impl Engine {
             };
         // The progress channel closed with the recording: what was told last is on its way into the record.
         let _ = telling.await;
-        // A process that was stopped for a while may not have heard yet that others have ended its execution.
-        if let Ok(None) = self.database().renew_lease(lease, LEASE, self.database().now()).await {
-            return Err(Error::conflict("the lease was lost: another worker owns the execution now"));
-        }
         if let Some(shipping) = shipping {
             finish_shipping(shipping, &asked_to_stop).await?;
         }
+        self.make_sure_of(lease, &asked_to_stop).await?;
         let mut finish = Finish { status, error, warnings, output_path: None, undelivered: false };
         let saved = match output {
             Some(mut output) => {
@@ -163,7 +162,7 @@ impl Engine {
             }
         }
         self.announce(lease.id, Milestone::Ended);
-        let end_kernel = self.clone().end_kernel(lease.id, kernel, shutdown_grace);
+        let end_kernel = self.clone().end_kernel(lease.clone(), kernel, shutdown_grace);
         let Some(tracking) = tracking else {
             self.end_later(end_kernel).await;
             return Ok(());
@@ -221,8 +220,11 @@ impl Engine {
             Ok(path) => path.absolute.parent().map_or_else(|| self.root().path().to_owned(), PathBuf::from),
             Err(error) => return (None, Ending::Failed(error_of(&error))),
         };
-        let mut env: Vec<_> =
-            self.marks(execution.id).into_iter().map(|(name, value)| (name.to_owned(), value)).collect();
+        let mut env: Vec<_> = self
+            .marks(execution.id, execution.attempts)
+            .into_iter()
+            .map(|(name, value)| (name.to_owned(), value))
+            .collect();
         let mut hidden: Vec<&'static str> = match self.config().template_store {
             TemplateStoreConfig::S3 { .. } => STORE_SECRETS.to_vec(),
             TemplateStoreConfig::Folder(_) => Vec::new(),
@@ -256,7 +258,8 @@ impl Engine {
         recording.kernel_info(kernel.info());
         let _holding = AbortOnDropHandle::new(tokio::spawn(hold(kernel.group(), held)));
         if !limits.resources.is_empty() {
-            let marks = self.marks(execution.id).map(|(name, value)| (name.to_owned(), value));
+            let marks =
+                self.marks(execution.id, execution.attempts).map(|(name, value)| (name.to_owned(), value));
             kernel.limit(limits.resources, marks.into()).await;
         }
         let ending = run_cells(&mut kernel, recording, &limits, &CellPolicy::default(), started, stop).await;

@@ -92,9 +92,14 @@ impl Engine {
         let id = lease.id;
         let (stop, stop_seen) = watch::channel(None);
         let (hold, held) = watch::channel(false);
-        let _heartbeat =
-            AbortOnDropHandle::new(tokio::spawn(heartbeat(self.clone(), lease.clone(), stop, hold, stopped)));
-        if let Err(error) = self.run_leased(&lease, stop_seen, held).await {
+        let (until, ours_until) = watch::channel(Instant::now() + LEASE);
+        let _heartbeat = AbortOnDropHandle::new(tokio::spawn(heartbeat(
+            self.clone(),
+            lease.clone(),
+            Orders { stop, hold, until },
+            stopped,
+        )));
+        if let Err(error) = self.run_leased(&lease, stop_seen, Standing { held, ours_until }).await {
             // The lease runs out and the execution is settled then, from its journal.
             tracing::error!(execution.id = %id, %error, cause = error.cause(), "an execution cannot be finished now");
         }
@@ -102,12 +107,29 @@ impl Engine {
     }
 }
 
+/// What a heartbeat tells its run.
+struct Orders {
+    /// Why it should stop.
+    stop: watch::Sender<Option<Stop>>,
+    /// Whether the kernel has to be held.
+    hold: watch::Sender<bool>,
+    /// Until when the execution is surely ours.
+    until: watch::Sender<Instant>,
+}
+
+/// How a run's lease stands.
+pub(super) struct Standing {
+    /// Whether the kernel has to be held.
+    pub(super) held: watch::Receiver<bool>,
+    /// Until when the execution is surely ours.
+    pub(super) ours_until: watch::Receiver<Instant>,
+}
+
 /// Keeps the lease while the execution runs, and passes on why it should stop, or has to be held.
 async fn heartbeat(
     engine: Engine,
     lease: Lease,
-    stop: watch::Sender<Option<Stop>>,
-    hold: watch::Sender<bool>,
+    Orders { stop, hold, until }: Orders,
     mut stopped: watch::Receiver<bool>,
 ) {
     let mut asks = engine.inner.asks.subscribe();
@@ -130,6 +152,7 @@ async fn heartbeat(
         match renewed {
             Ok(Some(cancel)) => {
                 prolonged = begun;
+                until.send_replace(begun + LEASE);
                 hold.send_replace(false);
                 if cancel && stop.borrow().is_none() {
                     let _ = stop.send(Some(Stop::Cancelled));

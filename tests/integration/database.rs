@@ -347,6 +347,12 @@ async fn a_journal_is_kept_in_parts_by_its_attempt_and_forgotten_after_the_end()
     }
     assert_eq!(database.journal_parts(id, 1, 0, 9).await.unwrap(), parts);
     assert_eq!(database.journal_parts(id, 1, 8, 9).await.unwrap(), parts[1..]);
+    assert_eq!(
+        database.journal_parts(id, 1, 16, 9).await.unwrap(),
+        [part(16, b"\xff\n")],
+        "in the middle of one"
+    );
+    assert!(database.journal_parts(id, 1, 18, 9).await.unwrap().is_empty());
     assert_eq!(database.journal_parts(id, 1, 0, 1).await.unwrap(), parts[..1]);
     assert!(database.journal_parts(id, 2, 0, 9).await.unwrap().is_empty());
     let later = now + SignedDuration::from_hours(1);

@@ -8,6 +8,7 @@
 mod api;
 mod cancel;
 mod cli;
+mod cluster;
 mod crash;
 mod crash_rounds;
 mod database;

@@ -2,6 +2,7 @@
 //! is in `resource`.
 
 mod body;
+pub(super) mod events;
 pub(super) mod resource;
 
 use std::str::FromStr;
