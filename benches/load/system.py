@@ -1,9 +1,11 @@
 """What is measured: Bindery's processes over a database of their own."""
 
+import contextlib
 import http.client
 import json
 import os
 import socket
+import sqlite3
 import subprocess
 import time
 
@@ -111,10 +113,11 @@ class System:
         return subprocess.run(command, check=True, capture_output=True, text=True).stdout
 
     def database_size(self):
-        """Bytes: of the whole, and with PostgreSQL of each table with its indexes."""
+        """Bytes: of the whole, what waits in SQLite's log counted once; and with PostgreSQL of each table with its indexes."""
         if self.options.database == "sqlite":
-            files = (self.folder / "serve").glob("bindery.db*")
-            return {"database": sum(file.stat().st_size for file in files)}
+            with contextlib.closing(sqlite3.connect(self.folder / "serve" / "bindery.db", timeout=30)) as database:
+                pages, of = (database.execute(f"PRAGMA {name}").fetchone()[0] for name in ("page_count", "page_size"))
+            return {"database": pages * of}
         tables = self.psql(self.url(), "SELECT relname, pg_total_relation_size(oid) FROM pg_class WHERE relkind = 'r' AND relnamespace = 'public'::regnamespace")
         sizes = {name: int(size) for name, size in (line.split("\t") for line in tables.splitlines())}
         return {"database": sum(sizes.values())} | sizes

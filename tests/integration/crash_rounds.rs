@@ -4,6 +4,7 @@ use std::path::Path;
 use std::process::Command;
 
 use crate::support::engine::prepared_data_dir;
+use crate::support::postgres;
 
 /// Runs tests/tools/crash_rounds.py, which checks what must hold.
 fn rounds(more: &[&str]) {
@@ -22,4 +23,13 @@ fn rounds(more: &[&str]) {
 #[test]
 fn nothing_is_lost_or_run_twice_on_sqlite() {
     rounds(&["--database", "sqlite", "--no-streams"]);
+}
+
+#[test]
+fn nothing_is_lost_or_run_twice_on_postgresql() {
+    let Some((cluster, programs)) = postgres::cluster() else { return };
+    let (programs, folder) = (programs.to_string_lossy(), cluster.folder.to_string_lossy());
+    let named =
+        ["--postgres-url", &cluster.url, "--postgres-programs", &programs, "--postgres-folder", &folder];
+    rounds(&[&["--database", "postgres", "--no-streams"], &named[..]].concat());
 }

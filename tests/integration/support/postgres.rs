@@ -36,6 +36,24 @@ impl Drop for TestDatabase {
     }
 }
 
+/// A cluster of the test's own, which may be restarted, and the folder of its programs. Without PostgreSQL as
+/// [`database`].
+pub fn cluster() -> Option<(Cluster, PathBuf)> {
+    let programs =
+        find_programs(&prepared_data_dir()).ok_or("it is not installed; `cargo xtask test` does it");
+    let started = programs
+        .map_err(str::to_owned)
+        .and_then(|programs| Ok((Cluster::start(&programs, WITHOUT_SYNC)?, programs)));
+    started.map_err(|why| skipped(&why)).ok()
+}
+
+/// Why a test is skipped; where checks are binding it fails instead.
+fn skipped(why: &str) {
+    let is_binding = std::env::var("CI").is_ok_and(|value| value == "true" || value == "1");
+    assert!(!is_binding, "no PostgreSQL to test with: {why}");
+    eprintln!("skipped: no PostgreSQL to test with: {why}");
+}
+
 /// A database for a test. Without PostgreSQL the test is to be skipped, but not where checks are binding.
 pub async fn database() -> Option<TestDatabase> {
     tokio::task::spawn_blocking(|| {
@@ -61,15 +79,7 @@ struct Server {
 impl Server {
     fn get() -> Option<&'static Self> {
         static SERVER: OnceLock<Result<Server, String>> = OnceLock::new();
-        match SERVER.get_or_init(Self::find) {
-            Ok(server) => Some(server),
-            Err(why) => {
-                let is_binding = std::env::var("CI").is_ok_and(|value| value == "true" || value == "1");
-                assert!(!is_binding, "no PostgreSQL to test with: {why}");
-                eprintln!("skipped: no PostgreSQL to test with: {why}");
-                None
-            }
-        }
+        SERVER.get_or_init(Self::find).as_ref().map_err(|why| skipped(why)).ok()
     }
 
     fn find() -> Result<Self, String> {

@@ -1,0 +1,1 @@
+UPDATE executions SET lease_owner = 'me', lease_expires_at = 0 WHERE id = (SELECT id FROM executions WHERE status = 'running' AND lease_expires_at < CASE lease_owner WHEN 'me' THEN -2 ELSE -1 END LIMIT 1 FOR UPDATE SKIP LOCKED) AND status = 'running' AND lease_expires_at < -1 RETURNING id, attempts, max_attempts;
