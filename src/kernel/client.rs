@@ -286,6 +286,11 @@ impl Kernel {
         self.inbox.try_next()
     }
 
+    /// Leaves all that the kernel puts out from now on unread.
+    pub fn drop_outputs(&self) {
+        self.inbox.drop_outputs();
+    }
+
     /// Tells the kernel what an Output widget shows, as a front end does. The code that reads it runs after the
     /// cell that is running, if it runs at all: nothing is waited for.
     pub async fn update_widget(&mut self, comm_id: String, outputs: Value) {
@@ -355,7 +360,12 @@ async fn read<S: SocketRecv>(
 ) {
     loop {
         let message = match socket.recv().await {
-            Ok(message) => Message::read(message.into_vec(), &signature),
+            Ok(message) => {
+                match Message::read(message.into_vec(), &signature, inbox.is_without_outputs()).transpose() {
+                    Some(read) => read,
+                    None => continue,
+                }
+            }
             Err(ZmqError::NoMessage) => return,
             // The kernel has gone; its exit is seen elsewhere.
             Err(error) => {

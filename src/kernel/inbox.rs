@@ -34,6 +34,7 @@ struct Shared {
 struct State {
     waiting: VecDeque<Incoming>,
     writers: usize,
+    without_outputs: bool,
 }
 
 impl Shared {
@@ -65,6 +66,13 @@ impl Inbox {
         }
     }
 
+    /// Takes no outputs from now on, and forgets those that wait.
+    pub(super) fn drop_outputs(&self) {
+        let mut state = self.shared.state();
+        state.without_outputs = true;
+        state.waiting.retain(|it| !matches!(it, Incoming::Iopub(message) if message.is_output()));
+    }
+
     /// The next thing if it is there already.
     pub(super) fn try_next(&self) -> Option<Incoming> {
         self.shared.state().waiting.pop_front()
@@ -72,8 +80,16 @@ impl Inbox {
 }
 
 impl Writer {
+    /// Whether outputs need not be read.
+    pub(super) fn is_without_outputs(&self) -> bool {
+        self.shared.state().without_outputs
+    }
+
     pub(super) fn push(&self, incoming: Incoming) {
         let mut state = self.shared.state();
+        if state.without_outputs && matches!(&incoming, Incoming::Iopub(message) if message.is_output()) {
+            return;
+        }
         let rest = match (state.waiting.back_mut(), incoming) {
             (Some(Incoming::Iopub(last)), Incoming::Iopub(message)) => {
                 append_stream(last, message).map(Incoming::Iopub)
@@ -143,6 +159,29 @@ mod tests {
             texts.push(message.text("text").to_owned());
         }
         assert_eq!(texts, ["ab", "c", "de"]);
+    }
+
+    #[tokio::test]
+    async fn outputs_that_nobody_wants_any_more_do_not_wait() {
+        let inbox = Inbox::default();
+        let writer = inbox.writer();
+        let status = || {
+            let Incoming::Iopub(message) = stream("1", "stdout", "") else { unreachable!() };
+            Incoming::Iopub(Message { msg_type: "status".into(), ..message })
+        };
+        for incoming in [stream("1", "stdout", "a"), status(), stream("1", "stdout", "b")] {
+            writer.push(incoming);
+        }
+        inbox.drop_outputs();
+        assert!(writer.is_without_outputs());
+        writer.push(stream("1", "stdout", "c"));
+        writer.push(status());
+        drop(writer);
+        let mut left = Vec::new();
+        while let Some(Incoming::Iopub(message)) = inbox.next().await {
+            left.push(message.msg_type);
+        }
+        assert_eq!(left, ["status", "status"]);
     }
 
     #[tokio::test]
