@@ -92,6 +92,7 @@ routes! {
     get "/api/v1/executions/{id}" => executions::resource::get;
     post "/api/v1/executions/{id}/cancel" => executions::resource::cancel;
     post "/api/v1/executions/{id}/retry" => executions::retry;
+    post "/api/v1/executions/{id}/release-kernel" => executions::resource::release_kernel;
     get "/api/v1/executions/{id}/notebook" => executions::resource::notebook;
     get "/api/v1/executions/{id}/notebook.html" => executions::resource::notebook_html;
     // The service itself.

@@ -24,6 +24,15 @@ pub(super) struct Writer {
     shared: Arc<Shared>,
 }
 
+/// What of a kernel's messages is read.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(super) enum Wanted {
+    #[default]
+    All,
+    NoOutputs,
+    Nothing,
+}
+
 #[derive(Debug, Default)]
 struct Shared {
     state: Mutex<State>,
@@ -34,7 +43,7 @@ struct Shared {
 struct State {
     waiting: VecDeque<Incoming>,
     writers: usize,
-    without_outputs: bool,
+    wanted: Wanted,
 }
 
 impl Shared {
@@ -69,8 +78,15 @@ impl Inbox {
     /// Takes no outputs from now on, and forgets those that wait.
     pub(super) fn drop_outputs(&self) {
         let mut state = self.shared.state();
-        state.without_outputs = true;
+        state.wanted = Wanted::NoOutputs;
         state.waiting.retain(|it| !matches!(it, Incoming::Iopub(message) if message.is_output()));
+    }
+
+    /// Takes nothing from now on, and forgets what waits.
+    pub(super) fn drop_all(&self) {
+        let mut state = self.shared.state();
+        state.wanted = Wanted::Nothing;
+        state.waiting.clear();
     }
 
     /// The next thing if it is there already.
@@ -80,14 +96,19 @@ impl Inbox {
 }
 
 impl Writer {
-    /// Whether outputs need not be read.
-    pub(super) fn is_without_outputs(&self) -> bool {
-        self.shared.state().without_outputs
+    /// What needs to be read.
+    pub(super) fn wants(&self) -> Wanted {
+        self.shared.state().wanted
     }
 
     pub(super) fn push(&self, incoming: Incoming) {
         let mut state = self.shared.state();
-        if state.without_outputs && matches!(&incoming, Incoming::Iopub(message) if message.is_output()) {
+        let is_wanted = match state.wanted {
+            Wanted::All => true,
+            Wanted::NoOutputs => !matches!(&incoming, Incoming::Iopub(message) if message.is_output()),
+            Wanted::Nothing => false,
+        };
+        if !is_wanted {
             return;
         }
         let rest = match (state.waiting.back_mut(), incoming) {
@@ -173,7 +194,7 @@ mod tests {
             writer.push(incoming);
         }
         inbox.drop_outputs();
-        assert!(writer.is_without_outputs());
+        assert_eq!(writer.wants(), Wanted::NoOutputs);
         writer.push(stream("1", "stdout", "c"));
         writer.push(status());
         drop(writer);

@@ -152,7 +152,7 @@ mod tests {
         // printf '%s' '{"msg_type":"stream"}{"msg_id":"1"}{}{"text":"a"}' | openssl dgst -sha256 -hmac key
         let sent = "9da02ee76832387d99d0f36b8d2626f9f3ea4d8f3274d58f719fbf9132925340";
         let parts = [r#"{"msg_type":"stream"}"#, r#"{"msg_id":"1"}"#, "{}", r#"{"text":"a"}"#, "buffer"];
-        let read = |frames, signature| Message::read(frames, signature, false);
+        let read = |frames: Vec<Bytes>, signature: &Signature| Message::read(frames, signature, false);
         let message = read(frames(sent, &parts), &signature()).unwrap().unwrap();
         assert_eq!((message.msg_type.as_str(), message.parent_id.as_deref()), ("stream", Some("1")));
         assert_eq!((message.text("text"), message.buffers.len()), ("a", 1));
