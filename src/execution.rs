@@ -291,6 +291,23 @@ pub struct ExecutionRequest {
     /// How often it may be begun, when workers die under it.
     #[serde(default = "once")]
     pub max_attempts: u32,
+    /// How long its kernel stays, when a cell fails, for a person to attach to.
+    #[serde(default)]
+    pub keep_kernel_on_failure: Option<Duration>,
+}
+
+/// The longest that a kernel can be kept.
+pub const LONGEST_KEEP: Duration = Duration::from_secs(86_400);
+
+/// The kernel of a failed run that is kept for a person to attach to.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct KeptKernel {
+    /// On the worker's machine, for its user: `jupyter console --existing FILE`.
+    #[schema(example = "/tmp/bindery-8sT2pQ/connection.json")]
+    pub connection_file: String,
+    /// When it ends by itself.
+    #[schema(value_type = String, format = DateTime)]
+    pub expires_at: Timestamp,
 }
 
 /// The priorities that can be asked for.
@@ -350,9 +367,16 @@ pub struct Execution {
     pub warnings: Vec<String>,
     /// Whether somebody asked for it to stop.
     pub cancel_requested: bool,
+    /// Its kernel, while that is kept, and until it expires if its worker died; see [`Execution::kept_kernel`].
+    pub kept: Option<KeptKernel>,
 }
 
 impl Execution {
+    /// Its kernel, if that is kept for a person to attach to.
+    pub fn kept_kernel(&self, now: Timestamp) -> Option<&KeptKernel> {
+        self.kept.as_ref().filter(|kept| kept.expires_at > now)
+    }
+
     /// How long it has run: until its end, or until `now`.
     pub fn duration(&self, now: Timestamp) -> Option<Duration> {
         let start = self.start_time?;

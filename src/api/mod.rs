@@ -93,6 +93,7 @@ routes! {
     post "/api/v1/executions/{id}/cancel" => executions::resource::cancel;
     post "/api/v1/executions/{id}/retry" => executions::retry;
     get "/api/v1/executions/{id}/events" => executions::events::stream;
+    post "/api/v1/executions/{id}/release-kernel" => executions::resource::release_kernel;
     get "/api/v1/executions/{id}/notebook" => executions::resource::notebook;
     get "/api/v1/executions/{id}/notebook.html" => executions::resource::notebook_html;
     // The service itself.

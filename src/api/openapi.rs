@@ -164,7 +164,7 @@ impl Modify for Problems {
         templates::download, notebooks::create_from_template, notebooks::submit, notebooks::list, notebooks::get,
         notebooks::update, notebooks::delete, executions::execute_notebook, executions::execute,
         executions::status, executions::retry, executions::resource::list, executions::resource::get, executions::resource::cancel,
-        executions::events::stream,
+        executions::events::stream, executions::resource::release_kernel,
         executions::resource::notebook, executions::resource::notebook_html, system::health, system::readiness,
         metrics::scrape, document
     ),

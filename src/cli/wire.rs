@@ -61,6 +61,7 @@ pub(super) fn execution(engine: &Engine, execution: &Execution, queue_position: 
         "error": execution.error,
         "mlflow": execution.mlflow,
         "attempts": execution.attempts,
+        "kernel": execution.kept_kernel(Timestamp::now()),
         "max_attempts": execution.request.max_attempts,
         "priority": execution.request.priority,
         "queue_position": queue_position,

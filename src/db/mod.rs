@@ -6,6 +6,7 @@
 mod events;
 mod executions;
 mod idempotency;
+mod kept_kernels;
 mod leases;
 mod notebooks;
 mod notify;

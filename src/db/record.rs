@@ -1,7 +1,9 @@
 //! The rows of the executions table.
 
 use crate::error::Result;
-use crate::execution::{CellError, Execution, ExecutionId, ExecutionRequest, MlflowLink, Progress};
+use crate::execution::{
+    CellError, Execution, ExecutionId, ExecutionRequest, KeptKernel, MlflowLink, Progress,
+};
 
 use super::{from_json, timestamp};
 
@@ -25,6 +27,7 @@ pub(super) struct ExecutionRow {
     kernel_used: Option<String>,
     attempts: i64,
     cancel_requested: i64,
+    kept_kernel: Option<String>,
 }
 
 impl ExecutionRow {
@@ -53,6 +56,7 @@ impl ExecutionRow {
             kernel_used: self.kernel_used,
             warnings: from_json(&self.warnings)?,
             cancel_requested: self.cancel_requested != 0,
+            kept: self.kept_kernel.as_deref().map(from_json::<KeptKernel>).transpose()?,
         })
     }
 }

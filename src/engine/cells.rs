@@ -259,10 +259,13 @@ impl CellRun<'_> {
                             kernel.update_widget(comm_id, outputs).await;
                         }
                         quiet_until = quiet_until.map(|_| Instant::now() + policy.iopub_timeout);
-                        if let Some(limit) = recording.take_limit_hit() && !is_stopping {
+                        if let Some(limit) = recording.take_limit_hit() {
+                            kernel.drop_outputs();
                             let text = format!("the notebook put out more than {} (`max-output-size`)", ByteSize(limit));
                             let error = CellError::new(Some(cell), "OutputLimitError", text);
-                            stopping = Some(Stopping::interrupt(kernel, Ending::OverLimit(error), PROMPT).await);
+                            if !is_stopping {
+                                stopping = Some(Stopping::interrupt(kernel, Ending::OverLimit(error), PROMPT).await);
+                            }
                         }
                     }
                     Incoming::Unreadable { is_reply, why } => {

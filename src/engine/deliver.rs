@@ -141,6 +141,7 @@ mod tests {
             idempotency_key: None,
             priority: 0,
             max_attempts: 1,
+            keep_kernel_on_failure: None,
         };
         let id = engine.database().insert_execution(&request, then).await.unwrap();
         let lease = engine

@@ -7,7 +7,7 @@ use serde_json::value::RawValue;
 use tokio::sync::broadcast;
 use tokio::time::Instant;
 
-use super::{ANY_EXECUTION, Engine, Milestone, blocking, files};
+use super::{ANY_EXECUTION, Engine, Milestone, blocking, files, kept_kernels};
 pub use crate::db::ExecutionFilter;
 use crate::error::{Error, ErrorKind, Result};
 use crate::execution::{Execution, ExecutionId, ExecutionRequest, ExecutionStatus, Limits, ResourceLimits};
@@ -50,6 +50,8 @@ pub struct SubmitExecution {
     pub priority: Option<i32>,
     /// See [`ExecutionRequest::max_attempts`]; 1 when not given.
     pub max_attempts: Option<u32>,
+    /// See [`ExecutionRequest::keep_kernel_on_failure`].
+    pub keep_kernel_on_failure: Option<Duration>,
 }
 
 impl Engine {
@@ -85,6 +87,7 @@ impl Engine {
             idempotency_key: submit.idempotency_key,
             priority: submit.priority.unwrap_or_default(),
             max_attempts: submit.max_attempts.unwrap_or(1),
+            keep_kernel_on_failure: kept_kernels::check(submit.keep_kernel_on_failure)?,
         };
         // Before the notebook is looked at, which may be another by now.
         if let Some(first) = self.asked_before(&request).await? {
@@ -134,6 +137,7 @@ impl Engine {
                 "execution {id} has not ended, it is {status}: cancel it first"
             )));
         }
+        self.release_kernel(id).await?;
         let parameters =
             match (request.parameters, changed) {
                 (Some(old), Some(changed)) => Some(Parameters::merge_json_text(&old, &changed)?),
@@ -155,6 +159,7 @@ impl Engine {
             idempotency_key,
             priority: Some(request.priority),
             max_attempts: Some(request.max_attempts),
+            keep_kernel_on_failure: request.keep_kernel_on_failure,
         })
         .await
     }

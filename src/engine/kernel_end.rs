@@ -48,6 +48,7 @@ impl Engine {
     pub(super) async fn kernels_ended(&self) {
         let all = u32::try_from(self.config().workers).unwrap_or(u32::MAX);
         let _ = self.inner.endings.acquire_many(all).await;
+        self.release_all_kernels().await;
     }
 
     /// What marks every process of an attempt on this machine.

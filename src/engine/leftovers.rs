@@ -22,6 +22,10 @@ impl Engine {
         for id in values.iter().filter_map(|id| id.parse().ok()).map(ExecutionId) {
             // What another database's execution has started is none of ours.
             let Ok(execution) = self.database().execution(id).await else { continue };
+            // A person may be looking into it.
+            if execution.kept_kernel(Timestamp::now()).is_some() {
+                continue;
+            }
             let has_ended = |end: Timestamp| end.duration_until(self.database().now()) > ENDING;
             if execution.status.is_final() && execution.end_time.is_some_and(has_ended) {
                 self.kill_all_orphans(id).await;

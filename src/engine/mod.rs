@@ -8,6 +8,7 @@ pub mod executions;
 mod files;
 mod finish;
 mod journal;
+mod kept_kernels;
 mod kernel_end;
 pub mod kernels;
 mod leftovers;
@@ -31,6 +32,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use tokio::sync::{Semaphore, broadcast};
+use tokio_util::sync::CancellationToken;
 
 use crate::config::{Config, TemplateStoreConfig, WarmKernels};
 use crate::db::Database;
@@ -64,6 +66,10 @@ struct Inner {
     asks: broadcast::Sender<ExecutionId>,
     /// A place for each kernel that is ending, as many as there are workers.
     endings: Arc<Semaphore>,
+    /// A place for each kernel that is kept for a person, as many as there are workers.
+    keeping: Arc<Semaphore>,
+    /// Cancelled when no kernel is kept any more.
+    stop_keeping: CancellationToken,
 }
 
 /// What those who wait for an execution wait for.
@@ -149,6 +155,8 @@ impl Engine {
                 milestones: broadcast::channel(1024).0,
                 asks: broadcast::channel(1024).0,
                 endings: Arc::new(Semaphore::new(config.workers)),
+                keeping: Arc::new(Semaphore::new(config.workers)),
+                stop_keeping: CancellationToken::new(),
                 config,
             }),
         })

@@ -60,6 +60,8 @@ fn cut(event: &mut Event, length: u64) -> bool {
     let is_stream = output.get("output_type").is_some_and(|it| it == "stream");
     let Some(Value::String(text)) = output.get_mut("text").filter(|_| is_stream) else { return false };
     text.truncate(text.floor_char_boundary(usize::try_from(length).unwrap_or(usize::MAX)));
+    // What was cut off may have been much more than what is left.
+    text.shrink_to_fit();
     !text.is_empty()
 }
 

@@ -144,6 +144,8 @@ impl Engine {
             }
             None => Ok(()),
         };
+        let (request, warnings) = (&execution.request, &mut finish.warnings);
+        let keeping = self.prepare_to_keep(lease.id, request, &ending, kernel.as_ref(), warnings).await;
         let hands_back = matches!(ending, Ending::Stopped(Stop::WorkerStopped, _));
         match saved {
             Ok(()) if hands_back && lease.attempt < lease.max_attempts && self.hand_back(lease).await => {
@@ -162,7 +164,19 @@ impl Engine {
             }
         }
         self.announce(lease.id, Milestone::Ended);
-        let end_kernel = self.clone().end_kernel(lease.clone(), kernel, shutdown_grace);
+        let (kernel, keeping) = match (kernel, keeping) {
+            (Some(kernel), Some(keeping)) => {
+                self.keep(lease.clone(), kernel, keeping);
+                (None, true)
+            }
+            (kernel, _) => (kernel, false),
+        };
+        let (engine, lease) = (self.clone(), lease.clone());
+        let end_kernel = async move {
+            if !keeping {
+                engine.end_kernel(lease, kernel, shutdown_grace).await;
+            }
+        };
         let Some(tracking) = tracking else {
             self.end_later(end_kernel).await;
             return Ok(());

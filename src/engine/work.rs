@@ -177,7 +177,7 @@ async fn heartbeat(
 }
 
 /// Comes back when something was asked of the execution in this process.
-async fn asked(asks: &mut broadcast::Receiver<ExecutionId>, id: ExecutionId) {
+pub(super) async fn asked(asks: &mut broadcast::Receiver<ExecutionId>, id: ExecutionId) {
     loop {
         match asks.recv().await {
             Ok(whose) if whose != id => {}

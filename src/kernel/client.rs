@@ -20,7 +20,7 @@ use zeromq::{SocketRecv, ZmqError};
 
 use super::child::{KernelChild, KernelGroup, describe_exit};
 use super::connection::{connect, connection_info, runtime_folder, write_connection_file};
-use super::inbox::{Inbox, Writer};
+use super::inbox::{Inbox, Wanted, Writer};
 use super::launch::LaunchCommand;
 use super::limits::{Exceeded, LimitWatch};
 use super::message::{Message, Signature};
@@ -76,7 +76,7 @@ pub struct Kernel {
     pub(super) child: KernelChild,
     shell: Shell,
     pub(super) control: Control,
-    inbox: Inbox,
+    pub(super) inbox: Inbox,
     readers: [AbortHandle; 2],
     pub(super) interrupt_mode: InterruptMode,
     info: Map<String, Value>,
@@ -85,7 +85,7 @@ pub struct Kernel {
     /// Whether [`Incoming::OverLimit`] was given.
     told_of_limit: bool,
     /// Holds the connection file and the sockets; goes with the kernel.
-    _folder: TempDir,
+    pub(super) folder: TempDir,
 }
 
 /// The sockets' types have no `Debug` of their own.
@@ -184,7 +184,7 @@ impl Kernel {
             dead: false,
             limits: None,
             told_of_limit: false,
-            _folder: folder,
+            folder,
         };
         match tokio::time::timeout_at(deadline, kernel.greet()).await {
             Ok(Ok(info)) => kernel.info = info,
@@ -195,7 +195,7 @@ impl Kernel {
     }
 
     /// Whether its process has not ended.
-    pub(super) fn lives(&self) -> bool {
+    pub fn lives(&self) -> bool {
         self.child.exit().borrow().is_none()
     }
 
@@ -355,7 +355,15 @@ async fn read<S: SocketRecv>(
 ) {
     loop {
         let message = match socket.recv().await {
-            Ok(message) => Message::read(message.into_vec(), &signature),
+            Ok(message) => match inbox.wants() {
+                Wanted::Nothing => continue,
+                wanted => {
+                    match Message::read(message.into_vec(), &signature, wanted != Wanted::All).transpose() {
+                        Some(read) => read,
+                        None => continue,
+                    }
+                }
+            },
             Err(ZmqError::NoMessage) => return,
             // The kernel has gone; its exit is seen elsewhere.
             Err(error) => {

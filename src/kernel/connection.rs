@@ -72,8 +72,13 @@ pub(super) async fn connection_info(
     Ok((info, listeners))
 }
 
+/// The connection file in a kernel's folder.
+pub(super) fn connection_file(folder: &Path) -> PathBuf {
+    folder.join("connection.json")
+}
+
 pub(super) fn write_connection_file(folder: &Path, info: &ConnectionInfo) -> Result<PathBuf> {
-    let path = folder.join("connection.json");
+    let path = connection_file(folder);
     let write = || {
         let text = serde_json::to_vec_pretty(info)?;
         std::fs::write(&path, text)

@@ -1,10 +1,12 @@
-//! A kernel is held to limits, interrupted, asked to end, killed.
+//! A kernel is held to limits, no longer listened to, interrupted, asked to end, killed.
 
+use std::path::PathBuf;
 use std::time::Duration;
 
 use jupyter_zmq_client::{InterruptRequest, JupyterMessage, ShutdownRequest};
 
 use super::client::Kernel;
+use super::connection::connection_file;
 use super::limits::{Exceeded, LimitWatch};
 use super::spec::InterruptMode;
 use crate::execution::ResourceLimits;
@@ -22,6 +24,21 @@ impl Kernel {
     /// The limit that its processes have exceeded, looked at now.
     pub async fn over_limit(&self) -> Option<Exceeded> {
         self.limits.as_ref()?.look().await
+    }
+
+    /// Leaves all that the kernel puts out from now on unread.
+    pub fn drop_outputs(&self) {
+        self.inbox.drop_outputs();
+    }
+
+    /// Leaves all that the kernel says from now on unread: it is somebody else who speaks with it. Its end is still told.
+    pub fn drop_all(&self) {
+        self.inbox.drop_all();
+    }
+
+    /// The file by which others can connect to it, as `jupyter console --existing` does.
+    pub fn connection_file(&self) -> PathBuf {
+        connection_file(self.folder.path())
     }
 
     /// Asks the running code to stop, in the way that the kernelspec names.

@@ -24,6 +24,15 @@ pub(super) struct Writer {
     shared: Arc<Shared>,
 }
 
+/// What of a kernel's messages is read.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(super) enum Wanted {
+    #[default]
+    All,
+    NoOutputs,
+    Nothing,
+}
+
 #[derive(Debug, Default)]
 struct Shared {
     state: Mutex<State>,
@@ -34,6 +43,7 @@ struct Shared {
 struct State {
     waiting: VecDeque<Incoming>,
     writers: usize,
+    wanted: Wanted,
 }
 
 impl Shared {
@@ -65,6 +75,20 @@ impl Inbox {
         }
     }
 
+    /// Takes no outputs from now on, and forgets those that wait.
+    pub(super) fn drop_outputs(&self) {
+        let mut state = self.shared.state();
+        state.wanted = Wanted::NoOutputs;
+        state.waiting.retain(|it| !matches!(it, Incoming::Iopub(message) if message.is_output()));
+    }
+
+    /// Takes nothing from now on, and forgets what waits.
+    pub(super) fn drop_all(&self) {
+        let mut state = self.shared.state();
+        state.wanted = Wanted::Nothing;
+        state.waiting.clear();
+    }
+
     /// The next thing if it is there already.
     pub(super) fn try_next(&self) -> Option<Incoming> {
         self.shared.state().waiting.pop_front()
@@ -72,8 +96,21 @@ impl Inbox {
 }
 
 impl Writer {
+    /// What needs to be read.
+    pub(super) fn wants(&self) -> Wanted {
+        self.shared.state().wanted
+    }
+
     pub(super) fn push(&self, incoming: Incoming) {
         let mut state = self.shared.state();
+        let is_wanted = match state.wanted {
+            Wanted::All => true,
+            Wanted::NoOutputs => !matches!(&incoming, Incoming::Iopub(message) if message.is_output()),
+            Wanted::Nothing => false,
+        };
+        if !is_wanted {
+            return;
+        }
         let rest = match (state.waiting.back_mut(), incoming) {
             (Some(Incoming::Iopub(last)), Incoming::Iopub(message)) => {
                 append_stream(last, message).map(Incoming::Iopub)
@@ -143,6 +180,29 @@ mod tests {
             texts.push(message.text("text").to_owned());
         }
         assert_eq!(texts, ["ab", "c", "de"]);
+    }
+
+    #[tokio::test]
+    async fn outputs_that_nobody_wants_any_more_do_not_wait() {
+        let inbox = Inbox::default();
+        let writer = inbox.writer();
+        let status = || {
+            let Incoming::Iopub(message) = stream("1", "stdout", "") else { unreachable!() };
+            Incoming::Iopub(Message { msg_type: "status".into(), ..message })
+        };
+        for incoming in [stream("1", "stdout", "a"), status(), stream("1", "stdout", "b")] {
+            writer.push(incoming);
+        }
+        inbox.drop_outputs();
+        assert_eq!(writer.wants(), Wanted::NoOutputs);
+        writer.push(stream("1", "stdout", "c"));
+        writer.push(status());
+        drop(writer);
+        let mut left = Vec::new();
+        while let Some(Incoming::Iopub(message)) = inbox.next().await {
+            left.push(message.msg_type);
+        }
+        assert_eq!(left, ["status", "status"]);
     }
 
     #[tokio::test]

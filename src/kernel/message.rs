@@ -18,6 +18,19 @@ const DELIMITER: &[u8] = b"<IDS|MSG>";
 /// Header, parent header, metadata and content: what is signed.
 const SIGNED: usize = 4;
 
+/// What puts out something, as against what tells how a request goes on.
+const OUTPUTS: [&str; 9] = [
+    "stream",
+    "display_data",
+    "execute_result",
+    "update_display_data",
+    "error",
+    "clear_output",
+    "comm_open",
+    "comm_msg",
+    "comm_close",
+];
+
 /// Checks signatures: HMAC-SHA256 with the connection's key. Part by part, without putting together a copy of them all,
 /// as `jupyter-zmq-client` does, which for a large output is as much memory again.
 pub(super) type Signature = Hmac<Sha256>;
@@ -48,18 +61,30 @@ struct Header {
 }
 
 impl Message {
-    /// Reads a message as it came over the wire (jupyter_client's `session.py`).
+    /// Reads a message as it came over the wire (jupyter_client's `session.py`). One that only puts out something is
+    /// left unread with `without_outputs`: then there is `None`.
     ///
     /// # Errors
     /// `Kernel` when a part is missing, the signature is another's, or a part is not the JSON that the protocol asks
     /// for.
-    pub(super) fn read(frames: Vec<Bytes>, signature: &Signature) -> Result<Self> {
+    pub(super) fn read(
+        frames: Vec<Bytes>,
+        signature: &Signature,
+        without_outputs: bool,
+    ) -> Result<Option<Self>> {
         let mut frames = frames.into_iter();
         if !frames.by_ref().any(|frame| frame == DELIMITER) {
             return Err(Error::kernel("the kernel sent what is no message"));
         }
         let sent = frames.next().unwrap_or_default();
         let signed: Vec<Bytes> = frames.by_ref().take(SIGNED).collect();
+        // Before all else: a notebook that prints for ever sends a hundred megabytes in a message.
+        if without_outputs
+            && let Some(Ok(header)) = signed.first().map(|part| decode_part::<Header>("header", part))
+            && OUTPUTS.contains(&header.msg_type.as_str())
+        {
+            return Ok(None);
+        }
         let mut expected = signature.clone();
         signed.iter().for_each(|part| expected.update(part));
         expected.verify_slice(&from_hex(&sent)).map_err(|error| {
@@ -69,13 +94,18 @@ impl Message {
             signed.try_into().map_err(|_| Error::kernel("the kernel sent a message that lacks parts"))?;
         let header: Header = decode_part("header", &header)?;
         let parent: Header = serde_json::from_slice(&parent).unwrap_or_default();
-        Ok(Self {
+        Ok(Some(Self {
             msg_type: header.msg_type,
             date: header.date,
             parent_id: parent.msg_id,
             content: decode_part("content", &content)?,
             buffers: frames.collect(),
-        })
+        }))
+    }
+
+    /// Whether it only puts out something.
+    pub(super) fn is_output(&self) -> bool {
+        OUTPUTS.contains(&self.msg_type.as_str())
     }
 
     /// A text field of the content; empty when absent.
@@ -122,15 +152,25 @@ mod tests {
         // printf '%s' '{"msg_type":"stream"}{"msg_id":"1"}{}{"text":"a"}' | openssl dgst -sha256 -hmac key
         let sent = "9da02ee76832387d99d0f36b8d2626f9f3ea4d8f3274d58f719fbf9132925340";
         let parts = [r#"{"msg_type":"stream"}"#, r#"{"msg_id":"1"}"#, "{}", r#"{"text":"a"}"#, "buffer"];
-        let message = Message::read(frames(sent, &parts), &signature()).unwrap();
+        let read = |frames: Vec<Bytes>, signature: &Signature| Message::read(frames, signature, false);
+        let message = read(frames(sent, &parts), &signature()).unwrap().unwrap();
         assert_eq!((message.msg_type.as_str(), message.parent_id.as_deref()), ("stream", Some("1")));
         assert_eq!((message.text("text"), message.buffers.len()), ("a", 1));
         let other = Signature::new_from_slice(b"other").unwrap();
-        assert!(Message::read(frames(sent, &parts), &other).is_err());
-        assert!(Message::read(frames("", &parts), &signature()).is_err());
-        assert!(Message::read(frames("xyz", &parts), &signature()).is_err());
-        assert!(Message::read(frames(sent, &parts[..3]), &signature()).is_err());
-        assert!(Message::read(parts.map(Bytes::from).to_vec(), &signature()).is_err());
+        assert!(read(frames(sent, &parts), &other).is_err());
+        assert!(read(frames("", &parts), &signature()).is_err());
+        assert!(read(frames("xyz", &parts), &signature()).is_err());
+        assert!(read(frames(sent, &parts[..3]), &signature()).is_err());
+        assert!(read(parts.map(Bytes::from).to_vec(), &signature()).is_err());
+    }
+
+    #[test]
+    fn outputs_that_nobody_wants_are_not_read() {
+        let read = |header: &'static str| {
+            Message::read(frames("", &[header, "{}", "{}", "what is no JSON"]), &signature(), true)
+        };
+        assert!(read(r#"{"msg_type":"stream"}"#).unwrap().is_none());
+        assert!(read(r#"{"msg_type":"status"}"#).is_err());
     }
 
     #[test]

@@ -60,6 +60,7 @@ fn request(path: &str) -> ExecutionRequest {
         idempotency_key: None,
         priority: 0,
         max_attempts: 1,
+        keep_kernel_on_failure: None,
     }
 }
 

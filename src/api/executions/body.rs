@@ -13,8 +13,8 @@ use crate::engine::Engine;
 use crate::engine::executions::SubmitExecution;
 use crate::error::{Error, Result};
 use crate::execution::{
-    ATTEMPTS, CellError, Execution, ExecutionId, ExecutionStatus, MlflowLink, PRIORITIES, Progress,
-    ResourceLimits, human_duration,
+    ATTEMPTS, CellError, Execution, ExecutionId, ExecutionStatus, KeptKernel, MlflowLink, PRIORITIES,
+    Progress, ResourceLimits, human_duration,
 };
 
 /// The longest limit that can be asked for, in seconds: a year.
@@ -65,6 +65,10 @@ pub(in crate::api) struct ExecuteBody {
     /// What they may write to disk together, in bytes.
     #[schema(minimum = 1)]
     max_disk_writes: Option<u64>,
+    /// How long the kernel stays when a cell fails, in seconds, so that a person can attach to it: see `kernel` in the
+    /// status.
+    #[schema(exclusive_minimum = 0, maximum = 86_400)]
+    keep_kernel_on_failure: Option<f64>,
     /// Where the result goes, relative to the notebooks root; into the notebook itself when not given.
     #[schema(pattern = r"(\.ipynb)?$", max_length = 1000)]
     output_path: Option<String>,
@@ -95,6 +99,7 @@ impl ExecuteBody {
             idempotency_key,
             priority: within("priority", self.priority, &PRIORITIES)?,
             max_attempts: within("max_attempts", self.max_attempts, &ATTEMPTS)?,
+            keep_kernel_on_failure: seconds("keep_kernel_on_failure", self.keep_kernel_on_failure)?,
         })
     }
 }
@@ -228,6 +233,9 @@ pub(in crate::api) struct Status {
     /// How many are to be taken before it, while it is `pending`; null else, and in lists.
     #[schema(nullable)]
     queue_position: Option<u64>,
+    /// The kernel of the failed run, while it is kept for you to attach to with `jupyter console --existing`; else null.
+    #[schema(nullable)]
+    kernel: Option<KeptKernel>,
     /// What you should know though it stopped nothing.
     warnings: Vec<String>,
     /// Where the user's Jupyter server shows the output.
@@ -249,7 +257,9 @@ impl Status {
     }
 
     pub(super) fn new(execution: Execution, engine: &Engine) -> Self {
-        let duration = execution.duration(Timestamp::now()).map(human_duration);
+        let now = Timestamp::now();
+        let duration = execution.duration(now).map(human_duration);
+        let kernel = execution.kept_kernel(now).cloned();
         let request = execution.request;
         Self {
             execution_id: execution.id,
@@ -270,6 +280,7 @@ impl Status {
             max_attempts: request.max_attempts,
             priority: request.priority,
             queue_position: None,
+            kernel,
             warnings: execution.warnings,
         }
     }

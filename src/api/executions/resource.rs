@@ -41,6 +41,16 @@ pub(in crate::api) struct Cancelled {
     status: ExecutionStatus,
 }
 
+/// An execution whose kernel is not kept any more.
+#[derive(Serialize, ToSchema)]
+#[schema(example = json!({"execution_id": 42, "released": true}))]
+pub(in crate::api) struct Released {
+    /// Its id.
+    execution_id: ExecutionId,
+    /// Whether a kernel was kept until now.
+    released: bool,
+}
+
 #[derive(Deserialize, IntoParams)]
 #[into_params(parameter_in = Query)]
 pub(in crate::api) struct ListQuery {
@@ -107,6 +117,19 @@ pub(in crate::api) async fn cancel(
     let execution_id = ExecutionId(id);
     let status = engine.cancel_execution(execution_id).await?;
     Ok(axum::Json(Cancelled { execution_id, status }))
+}
+
+/// Ends the kernel of a failed execution that is kept (`keep_kernel_on_failure`), within a second.
+#[utoipa::path(post, path = "/api/v1/executions/{id}/release-kernel", tag = "executions", operation_id = "release_kernel",
+    params(("id" = i64, Path, description = "`execution_id`", example = 42)),
+    responses((status = 200, description = "It is not kept any more", body = Released), LookupProblems))]
+pub(in crate::api) async fn release_kernel(
+    State(engine): State<Engine>,
+    Id(id): Id,
+) -> Answer<axum::Json<Released>> {
+    let execution_id = ExecutionId(id);
+    let released = engine.release_kernel(execution_id).await?;
+    Ok(axum::Json(Released { execution_id, released }))
 }
 
 /// The output notebook as it is now, while the run goes on, too.

@@ -50,6 +50,9 @@ enum ExecutionsCommand {
     /// Stop an execution: a pending one at once, a running one within seconds
     #[command(after_help = "Examples:\n  bindery executions cancel 7")]
     Cancel(IdArgs),
+    /// End the kernel of a failed execution that is kept
+    #[command(after_help = "Examples:\n  bindery executions release-kernel 7")]
+    ReleaseKernel(IdArgs),
     /// Wait until an execution has ended; its result is the exit code
     #[command(after_help = "Examples:\n  bindery executions wait 7 && echo done")]
     Wait(IdArgs),
@@ -119,6 +122,7 @@ pub(super) async fn run(args: ExecutionsArgs) -> Result<Exit> {
         ExecutionsCommand::Submit(args) => submit::submit(&engine, args).await,
         ExecutionsCommand::Retry(args) => submit::retry(&engine, args).await,
         ExecutionsCommand::Cancel(args) => cancel(&engine, args).await,
+        ExecutionsCommand::ReleaseKernel(args) => release_kernel(&engine, args).await,
         ExecutionsCommand::Wait(args) => wait(&engine, args.id, args.json).await,
         ExecutionsCommand::Notebook(args) => {
             let (name, bytes) = engine.executed_notebook(args.id).await?;
@@ -189,6 +193,7 @@ fn describe(engine: &Engine, execution: &Execution, queue_position: Option<u64>)
     let request = &execution.request;
     let progress = execution.progress;
     let in_cell = progress.current_cell.map(|cell| format!(", in cell {cell}")).unwrap_or_default();
+    let kept = execution.kept_kernel(Timestamp::now());
     let output = engine.config().notebooks_root.join(&request.output_path);
     let mut text = properties([
         ("execution", Some(execution.id.to_string())),
@@ -211,6 +216,8 @@ fn describe(engine: &Engine, execution: &Execution, queue_position: Option<u64>)
             execution.mlflow.as_ref().and_then(|link| link.url.clone().or_else(|| link.error.clone())),
         ),
         ("error", execution.error.as_ref().map(ToString::to_string)),
+        ("kernel kept until", kept.map(|kept| time(kept.expires_at))),
+        ("attach with", kept.map(|kept| format!("jupyter console --existing {}", kept.connection_file))),
     ]);
     for warning in &execution.warnings {
         text.push_str(&format!("warning: {warning}\n"));
@@ -226,6 +233,18 @@ async fn cancel(engine: &Engine, args: IdArgs) -> Result<Exit> {
         print(&format!("execution {} is {status}\n", args.id))?;
     } else {
         print(&format!("execution {} is {status} and has been asked to stop\n", args.id))?;
+    }
+    Ok(Exit::Success)
+}
+
+async fn release_kernel(engine: &Engine, args: IdArgs) -> Result<Exit> {
+    let released = engine.release_kernel(args.id).await?;
+    if args.json {
+        print_json(&json!({"execution_id": args.id, "released": released}))?;
+    } else if released {
+        print(&format!("the kernel of execution {} ends\n", args.id))?;
+    } else {
+        print(&format!("no kernel of execution {} is kept\n", args.id))?;
     }
     Ok(Exit::Success)
 }

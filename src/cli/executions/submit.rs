@@ -61,6 +61,10 @@ pub(super) struct SubmitArgs {
     /// What all its processes may write to disk together, such as 10GB
     #[arg(long, value_name = "SIZE")]
     max_disk_writes: Option<ByteSize>,
+    /// How long its kernel stays when a cell fails, such as 10m, so that you can attach to it: `bindery executions show`
+    /// says how
+    #[arg(long, value_name = "TIME")]
+    keep_kernel_on_failure: Option<Seconds>,
     /// What this request is called, such as `daily-2026-11-21`: with the same name it starts nothing a second time
     #[arg(long, value_name = "KEY", value_parser = clap::builder::NonEmptyStringValueParser::new())]
     idempotency_key: Option<String>,
@@ -93,6 +97,7 @@ pub(super) async fn submit(engine: &Engine, args: SubmitArgs) -> Result<Exit> {
             idempotency_key: args.idempotency_key,
             priority: args.priority,
             max_attempts: args.max_attempts,
+            keep_kernel_on_failure: args.keep_kernel_on_failure.map(|time| time.0),
         })
         .await?;
     follow(engine, id, args.wait, args.json).await
