@@ -146,6 +146,6 @@ async fn create(engine: &Engine, args: CreateArgs) -> Result<()> {
     print(&format!(
         "notebook {}: {}\n",
         created.record.id,
-        engine.config().notebooks_root.join(path).display()
+        engine.config().notebooks_root.place_of(path)
     ))
 }
