@@ -8,16 +8,40 @@ use tokio::time::Instant;
 
 use super::Engine;
 use super::cells::Stop;
-use super::recording::OutputFile;
+use super::journal::Journal;
+use super::run_output::RunOutput;
 use super::shipping::Shipping;
 use crate::db::{Finish, Lease};
 use crate::error::{Error, ErrorKind, Result};
 use crate::notebook::Notebook;
 
-/// How long a result that cannot be saved is tried again.
-const SAVE_PATIENCE: Duration = Duration::from_secs(60);
+/// How long is waited for the database by who is to stop.
+const DATABASE_PATIENCE: Duration = Duration::from_secs(60);
 
 impl Engine {
+    /// Saves the result; a disk that is full or a store that is away may come back. Nothing more is written once the lease
+    /// is lost.
+    pub(super) async fn save_patiently(
+        &self,
+        output: &mut RunOutput,
+        notebook: &Notebook,
+        mut journal: Option<&mut Journal>,
+        stop: &watch::Receiver<Option<Stop>>,
+    ) -> Result<()> {
+        let until = Instant::now() + self.config().save_patience;
+        let mut pause = Duration::from_millis(200);
+        loop {
+            match output.save(notebook, journal.as_deref_mut()).await {
+                Err(error) if Instant::now() + pause < until && *stop.borrow() != Some(Stop::LeaseLost) => {
+                    tracing::warn!(%error, cause = error.cause(), "the executed notebook cannot be saved now: trying again");
+                    tokio::time::sleep(pause).await;
+                    pause = (pause * 2).min(Duration::from_secs(5));
+                }
+                saved => return saved,
+            }
+        }
+    }
+
     /// Writes the final status of a run that has its result on disk. While nobody asks it to stop it waits for the
     /// database for as long as that takes: to give up would make a failure of it.
     pub(super) async fn write_final_while_held(
@@ -45,7 +69,7 @@ impl Engine {
 
     /// Writes the final status; tried again while the database is away, for a minute.
     pub(super) async fn write_final(&self, lease: &Lease, finish: &Finish) -> Result<()> {
-        let until = Instant::now() + SAVE_PATIENCE;
+        let until = Instant::now() + DATABASE_PATIENCE;
         loop {
             match self.database().finish_execution(lease, finish, self.database().now()).await {
                 Ok(true) => break,
@@ -78,26 +102,10 @@ pub(super) async fn finish_shipping(shipping: Shipping, stop: &watch::Receiver<O
         if stop.wait_for(Option::is_some).await.is_err() {
             std::future::pending::<()>().await;
         }
-        tokio::time::sleep(SAVE_PATIENCE).await;
+        tokio::time::sleep(DATABASE_PATIENCE).await;
     };
     tokio::select! {
         sent = shipping.finish() => sent,
         () = given_up => Err(Error::unavailable("the journal cannot be sent to the database")),
-    }
-}
-
-/// Saves the result; a disk that is full or a folder that is away may come back.
-pub(super) async fn save_patiently(output: &mut OutputFile, notebook: &Notebook) -> Result<()> {
-    let until = Instant::now() + SAVE_PATIENCE;
-    let mut pause = Duration::from_millis(200);
-    loop {
-        match output.save(notebook) {
-            Err(error) if Instant::now() + pause < until => {
-                tracing::warn!(%error, cause = error.cause(), "the executed notebook cannot be saved now: trying again");
-                tokio::time::sleep(pause).await;
-                pause = (pause * 2).min(Duration::from_secs(5));
-            }
-            saved => return saved,
-        }
     }
 }

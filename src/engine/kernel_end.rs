@@ -17,6 +17,7 @@ impl Engine {
             kernel.shutdown(grace).await;
         }
         self.kill_orphans(id).await;
+        self.remove_scratch(id).await;
     }
 
     /// The same, waited for only so long: what hangs in the system ends when the system lets it. Gives back nothing, so

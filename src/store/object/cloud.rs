@@ -70,7 +70,12 @@ impl CloudObject {
             .with_client_options(options)
             .build()
             .map_err(|error| unusable("Google Cloud Storage", "GOOGLE_…", &error))?;
-        Ok(Self { cloud: Arc::new(Cloud::Google(cloud)), path: path(key)?, bucket: bucket.to_owned(), is_public })
+        Ok(Self {
+            cloud: Arc::new(Cloud::Google(cloud)),
+            path: path(key)?,
+            bucket: bucket.to_owned(),
+            is_public,
+        })
     }
 
     /// Reads `AZURE_*` as object_store does; a signature behind the URL counts before all credentials among them.

@@ -104,9 +104,7 @@ impl ObjectFolder {
     /// `NotFound`; `TooLarge` above `limit` bytes or [`MAX_OBJECT_BYTES`]; `Unavailable` for all else.
     pub async fn read(&self, name: &str, limit: u64) -> Result<(Bytes, Option<String>)> {
         let (client, limit) = (self.object(name)?, limit.min(MAX_OBJECT_BYTES));
-        persist(Attempts::Few, || client.read_up_to(limit))
-            .await
-            .map_err(|fault| error(name, "read", fault))
+        persist(Attempts::Few, || client.read_up_to(limit)).await.map_err(|fault| error(name, "read", fault))
     }
 
     /// The state of an object; `None` when it is not there.
@@ -176,10 +174,7 @@ impl ObjectFolder {
                 state => return state.map(drop).map_err(wrong),
             }
         }
-        self.marker
-            .write_if(Bytes::from_static(MARKER_TEXT), &Condition::Always)
-            .await
-            .map_err(wrong)?;
+        self.marker.write_if(Bytes::from_static(MARKER_TEXT), &Condition::Always).await.map_err(wrong)?;
         self.has_been_written.store(true, Ordering::Relaxed);
         Ok(())
     }
