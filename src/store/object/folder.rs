@@ -238,14 +238,20 @@ async fn persist<T, F: Future<Output = Result<T, Fault>>>(
     call().await
 }
 
-fn error(name: &str, done: &str, fault: Fault) -> Error {
-    let (case, kind) = (fault.case, fault.kind);
-    let text = || format!("`{name}` cannot be {done}: {}", reason_of(fault));
-    match (case, kind) {
-        (Case::NoObject, _) => Error::not_found(format!("there is no `{name}`")),
-        (_, ErrorKind::TooLarge) => Error::too_large(text()),
-        // A missing bucket or right is a fault of this service's, not of whoever asks.
-        _ => Error::unavailable(text()),
+fn error(name: &str, done: &str, mut fault: Fault) -> Error {
+    if fault.case == Case::NoObject {
+        return Error::not_found(format!("there is no `{name}`"));
+    }
+    // A missing bucket or right is a fault of this service's, not of whoever asks.
+    let kind = match fault.kind {
+        ErrorKind::TooLarge => ErrorKind::TooLarge,
+        _ => ErrorKind::Unavailable,
+    };
+    let cause = fault.cause.take();
+    let error = Error::new(kind, format!("`{name}` cannot be {done}: {}", reason_of(fault)));
+    match cause {
+        Some(cause) => error.with_source(cause),
+        None => error,
     }
 }
 

@@ -84,6 +84,8 @@ struct Fault {
     kind: ErrorKind,
     reason: String,
     case: Case,
+    /// What the reason leaves out, for the log.
+    cause: Option<Box<dyn std::error::Error + Send + Sync>>,
 }
 
 /// What a caller may have reckoned with.
@@ -100,17 +102,17 @@ enum Case {
 
 impl Fault {
     fn new(kind: ErrorKind, reason: impl Into<String>) -> Self {
-        Self { kind, reason: reason.into(), case: Case::Other }
+        Self { kind, reason: reason.into(), case: Case::Other, cause: None }
     }
 
     fn no_object() -> Self {
         let reason = "there is no such object in the bucket".to_owned();
-        Self { kind: ErrorKind::NotFound, reason, case: Case::NoObject }
+        Self { case: Case::NoObject, ..Self::new(ErrorKind::NotFound, reason) }
     }
 
     fn condition(case: Case) -> Self {
         let reason = "the server refuses it for a reason that does not fit the request".to_owned();
-        Self { kind: ErrorKind::Unavailable, reason, case }
+        Self { case, ..Self::new(ErrorKind::Unavailable, reason) }
     }
 
     fn silence(limit: Duration) -> Self {
@@ -197,8 +199,12 @@ impl RemoteObject {
         }
     }
 
-    fn error(&self, done: &str, Fault { kind, reason, .. }: Fault) -> Error {
-        Error::new(kind, format!("`{}` cannot be {done}: {reason}", self.shown))
+    fn error(&self, done: &str, Fault { kind, reason, cause, .. }: Fault) -> Error {
+        let error = Error::new(kind, format!("`{}` cannot be {done}: {reason}", self.shown));
+        match cause {
+            Some(cause) => error.with_source(cause),
+            None => error,
+        }
     }
 }
 

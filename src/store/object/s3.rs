@@ -186,7 +186,10 @@ impl S3Object {
             }
             S3Fault::Silent(limit) => Fault::silence(limit),
             S3Fault::Garbled(_) => Fault::new(Unavailable, "the endpoint does not answer as an S3 server"),
-            S3Fault::Unusable(reason, cause) => Fault::new(Unavailable, said(reason, &*cause)),
+            S3Fault::Unusable(reason, cause) => {
+                let fault = Fault::new(Unavailable, said(reason, &*cause));
+                Fault { cause: Some(cause), ..fault }
+            }
             S3Fault::Exists | S3Fault::NotImplemented => Fault::condition(Case::Other),
         }
     }
