@@ -41,6 +41,16 @@ pub(super) struct ObjectOutput {
     not_before: Instant,
 }
 
+/// What is done when the object is somebody else's.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Aside {
+    /// Nothing: what is partial is for the place that readers know, and who wrote there may be the one who has taken the
+    /// execution over from this worker.
+    No,
+    /// Ours goes beside it.
+    Yes,
+}
+
 /// A save beside the run that has ended.
 struct Saved {
     object: Object,
@@ -77,6 +87,8 @@ struct Object {
     state: ObjectState,
     /// Whether whatever is there may be replaced: it has not been written yet.
     is_free: bool,
+    /// Whether the last of what is noted as sent has not been sent before.
+    is_last_new: bool,
     moved: bool,
     /// For a name of its own, should somebody else write the object meanwhile.
     id: String,
@@ -86,7 +98,7 @@ impl ObjectOutput {
     /// The object that clients know as `relative`. What is there now may be replaced.
     pub(super) fn new(folder: Arc<ObjectFolder>, relative: String, id: String) -> Self {
         let state = ObjectState::default();
-        let object = Object { folder, relative, state, is_free: true, moved: false, id };
+        let object = Object { folder, relative, state, is_free: true, is_last_new: false, moved: false, id };
         Self { object, running: None, saves: 0, not_before: Instant::now() }
     }
 
@@ -139,7 +151,7 @@ impl ObjectOutput {
         self.saves += 1;
         self.running = Some(AbortOnDropHandle::new(tokio::spawn(async move {
             // Nothing is lost yet: it is tried again with what comes next.
-            if let Err(error) = object.save(bytes).await {
+            if let Err(error) = object.save(bytes, Aside::No).await {
                 tracing::warn!(%error, "the running notebook cannot be saved now");
             }
             Saved { object, begun, ended: Instant::now() }
@@ -158,7 +170,7 @@ impl ObjectOutput {
             self.take_up(saved.ok());
         }
         let bytes = self.announce_only(notebook, journal);
-        self.object.save(bytes).await
+        self.object.save(bytes, Aside::Yes).await
     }
 
     /// See [`super::run_output::RunOutput::announce`].
@@ -182,7 +194,8 @@ impl ObjectOutput {
             (Bytes::from(bytes), sent)
         });
         let state = &mut self.object.state;
-        if !state.sent.contains(&sent) {
+        self.object.is_last_new = !state.sent.contains(&sent);
+        if self.object.is_last_new {
             state.sent.push(sent);
         }
         let surplus = state.sent.len().saturating_sub(MOST_SENT);
@@ -199,17 +212,20 @@ impl ObjectOutput {
 }
 
 impl Object {
-    async fn save(&mut self, bytes: Bytes) -> Result<()> {
+    async fn save(&mut self, bytes: Bytes, aside: Aside) -> Result<()> {
         for _ in 0..COLLISIONS {
             let condition = match self.condition().await {
                 Ok(Some(condition)) => condition,
+                Ok(None) if aside == Aside::No => {
+                    self.nothing_was_sent();
+                    return Ok(());
+                }
                 Ok(None) => {
                     self.step_aside();
                     Condition::Always
                 }
                 Err(error) => {
-                    // Nothing was sent.
-                    self.state.sent.pop();
+                    self.nothing_was_sent();
                     return Err(error);
                 }
             };
@@ -255,6 +271,12 @@ impl Object {
             Ok(_) => Ok(None),
             Err(error) if matches!(error.kind(), ErrorKind::NotFound | ErrorKind::TooLarge) => Ok(None),
             Err(error) => Err(error),
+        }
+    }
+
+    fn nothing_was_sent(&mut self) {
+        if std::mem::take(&mut self.is_last_new) {
+            self.state.sent.pop();
         }
     }
 

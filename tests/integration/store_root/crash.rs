@@ -1,47 +1,15 @@
 //! `kill -9` of a service whose notebooks are in an object store.
 
 use std::path::Path;
-use std::process::{Child, Command, Stdio};
 
 use bindery::config::{Config, DataSettings, NotebooksRootConfig, Settings};
 use bindery::engine::Engine;
 use bindery::execution::{ExecutionId, ExecutionStatus};
 use serde_json::json;
 
-use super::{Person, wait_for};
+use super::{Person, Service, wait_for};
 use crate::support::engine::{code_notebook, data_dir, in_place, until};
 use crate::support::s3::S3Server;
-
-/// `bindery serve`; killed with its end.
-struct Service(Child);
-
-impl Service {
-    fn start(data_dir: &Path, s3: &S3Server) -> Self {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_bindery"));
-        command
-            .args([
-                "serve",
-                "--listen",
-                "127.0.0.1:0",
-                "--workers",
-                "2",
-                "--notebooks-root",
-                "s3://books/team",
-            ])
-            .args(["--s3-endpoint", &s3.endpoint, "--data-dir"])
-            .arg(data_dir)
-            .envs(s3.environment())
-            .current_dir(data_dir);
-        Self(command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap())
-    }
-}
-
-impl Drop for Service {
-    fn drop(&mut self) {
-        let _ = self.0.kill();
-        let _ = self.0.wait();
-    }
-}
 
 async fn fails(engine: &Engine, id: ExecutionId) -> String {
     let execution = until("the execution has ended", async || {
@@ -76,7 +44,7 @@ async fn what_a_killed_service_had_goes_into_the_store_and_over_nobodys_work() {
     for path in ["a/long.ipynb", "edited.ipynb"] {
         person.put(path, &code_notebook(&cells)).await;
     }
-    let service = Service::start(folder.path(), &s3);
+    let service = Service::start(folder.path(), "s3://books/team", Some(&s3.endpoint), &s3.environment());
     let id = engine.submit(in_place("a/long.ipynb")).await.unwrap();
     let edited = engine.submit(in_place("edited.ipynb")).await.unwrap();
     // The first cell's outputs are in the store; that the store has said so is not yet in the journal.
@@ -90,7 +58,7 @@ async fn what_a_killed_service_had_goes_into_the_store_and_over_nobodys_work() {
 
     let theirs = code_notebook(&["'what a person wrote meanwhile'"]);
     person.put("edited.ipynb", &theirs).await;
-    let _service = Service::start(folder.path(), &s3);
+    let _service = Service::start(folder.path(), "s3://books/team", Some(&s3.endpoint), &s3.environment());
     assert_eq!(fails(&engine, id).await, "a/long.ipynb");
     let beside = fails(&engine, edited).await;
     assert_eq!(beside, format!("edited.execution-{edited}.ipynb"));

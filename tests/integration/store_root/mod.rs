@@ -1,14 +1,17 @@
 //! Notebooks in an object store: the service beside a real S3 server, and other people who write there, too.
 
 mod away;
+mod clouds;
 mod crash;
 mod flow;
 mod objects;
 
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
 use bindery::notebook::Notebook;
-use bindery::store::{Attempts, Condition, ObjectFolder};
+use bindery::store::{Attempts, Condition, Environment, ObjectFolder};
 use serde_json::Value;
 
 use crate::support::engine::until;
@@ -49,8 +52,47 @@ impl Person {
     }
 }
 
+/// `bindery` with notebooks at `root`.
+pub(super) fn bindery(
+    data_dir: &Path,
+    root: &str,
+    endpoint: Option<&str>,
+    environment: &Environment,
+) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_bindery"));
+    command.env("BINDERY_NOTEBOOKS_ROOT", root).env("BINDERY_DATA_DIR", data_dir);
+    if let Some(endpoint) = endpoint {
+        command.env("BINDERY_S3_ENDPOINT", endpoint);
+    }
+    command.envs(environment).current_dir(data_dir);
+    command
+}
+
+/// `bindery serve`; killed with its end.
+pub(super) struct Service(Child);
+
+impl Service {
+    pub(super) fn start(
+        data_dir: &Path,
+        root: &str,
+        endpoint: Option<&str>,
+        environment: &Environment,
+    ) -> Self {
+        let mut command = bindery(data_dir, root, endpoint, environment);
+        command.args(["serve", "--listen", "127.0.0.1:0", "--workers", "2"]);
+        Self(command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap())
+    }
+}
+
+impl Drop for Service {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
 /// The source of a cell that waits until a file is there.
-pub(super) fn wait_for(file: &std::path::Path) -> String {
+pub(super) fn wait_for(file: &Path) -> String {
     format!("import os, time\nwhile not os.path.exists({file:?}): time.sleep(0.02)")
 }
 
