@@ -177,8 +177,14 @@ pub(super) struct EngineFlags {
     /// Database [default: sqlite:DATA_DIR/bindery.db]
     #[arg(long, env = "BINDERY_DATABASE_URL", hide_env_values = true, value_name = "URL")]
     database_url: Option<String>,
-    /// The only tree in which the service reads and writes user notebooks [default: `notebooks` in the data dir]
-    #[arg(long, env = "BINDERY_NOTEBOOKS_ROOT", hide_env_values = true, value_name = "DIR")]
+    /// The only tree in which the service reads and writes user notebooks: a folder, or a place in an object store
+    /// (gs:// and abs:// too) [default: `notebooks` in the data dir]
+    #[arg(
+        long,
+        env = "BINDERY_NOTEBOOKS_ROOT",
+        hide_env_values = true,
+        value_name = "DIR|s3://BUCKET/PREFIX"
+    )]
     notebooks_root: Option<PathBuf>,
     /// Where the service listens [default: 127.0.0.1:8002]
     #[arg(long, env = "BINDERY_LISTEN", hide_env_values = true, value_name = "HOST:PORT")]

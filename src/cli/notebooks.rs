@@ -143,9 +143,5 @@ async fn create(engine: &Engine, args: CreateArgs) -> Result<()> {
         }));
     }
     created.warnings.iter().for_each(|warning| tell!("warning: {warning}"));
-    print(&format!(
-        "notebook {}: {}\n",
-        created.record.id,
-        engine.config().notebooks_root.join(path).display()
-    ))
+    print(&format!("notebook {}: {}\n", created.record.id, engine.config().notebooks_root.place_of(path)))
 }

@@ -8,6 +8,7 @@ mod file;
 mod limits;
 mod mask;
 mod print;
+mod root;
 mod units;
 mod warm;
 
@@ -21,6 +22,7 @@ use serde::Deserialize;
 use crate::error::{Error, Result};
 use crate::execution::Limits;
 pub use mask::mask_url;
+pub use root::NotebooksRootConfig;
 pub use units::{ByteSize, Seconds};
 pub use warm::{WarmKernels, WarmList};
 
@@ -87,9 +89,9 @@ settings! {
         /// [default: sqlite:DATA_DIR/bindery.db]
         #[arg(value_name = "URL")]
         database_url: String = "BINDERY_DATABASE_URL",
-        /// The only tree in which the service reads and writes user notebooks
-        /// [default: the folder `notebooks` in the data dir]
-        #[arg(value_name = "DIR")]
+        /// The only tree in which the service reads and writes user notebooks: a folder, or a place in an object store
+        /// (gs:// and abs:// too) [default: the folder `notebooks` in the data dir]
+        #[arg(value_name = "DIR|s3://BUCKET/PREFIX")]
         notebooks_root: PathBuf = "BINDERY_NOTEBOOKS_ROOT",
         /// Executions at the same time [default: the number of processors]
         #[arg(value_name = "N")]
@@ -122,6 +124,10 @@ settings! {
         /// Executions of one user at the same time over all workers; the others of the user wait [default: no limit]
         #[arg(value_name = "N")]
         max_running_per_user: usize = "BINDERY_MAX_RUNNING_PER_USER",
+        /// How long the result of a run is tried to be saved where that fails, before the run is `failed`
+        /// (`NotebookNotSaved`) and the result is saved later [default: 60s]
+        #[arg(value_name = "TIME")]
+        save_patience: Seconds = "BINDERY_SAVE_PATIENCE",
         /// How long running executions may go on after a request to stop, such as 30s [default: 30s]
         #[arg(value_name = "TIME")]
         shutdown_grace: Seconds = "BINDERY_SHUTDOWN_GRACE",
@@ -230,8 +236,8 @@ pub struct Config {
     pub template_store: TemplateStoreConfig,
     /// The S3 server of the template store and of `s3://` URLs, when it is not AWS.
     pub s3_endpoint: Option<String>,
-    /// Absolute.
-    pub notebooks_root: PathBuf,
+    /// Where user notebooks are.
+    pub notebooks_root: NotebooksRootConfig,
     /// Executions at the same time.
     pub workers: usize,
     /// See [`ServiceSettings::max_running`].
@@ -254,6 +260,8 @@ pub struct Config {
     pub max_notebook_size: u64,
     /// See [`ServiceSettings::max_output_size`]; bytes.
     pub max_output_size: u64,
+    /// See [`ServiceSettings::save_patience`].
+    pub save_patience: Duration,
     /// See [`ServiceSettings::shutdown_grace`].
     pub shutdown_grace: Duration,
     /// Limits of an execution that names none itself.
@@ -350,8 +358,8 @@ impl Config {
             template_store,
             s3_endpoint: store.s3_endpoint.filter(|url| !url.trim().is_empty()),
             notebooks_root: match service.notebooks_root {
-                Some(root) => absolute(&root)?,
-                None => data_dir.join("notebooks"),
+                Some(root) => NotebooksRootConfig::parse(&root)?,
+                None => NotebooksRootConfig::Folder(data_dir.join("notebooks")),
             },
             workers,
             max_running: service.max_running,
@@ -368,6 +376,7 @@ impl Config {
             mlflow_public_uri: service.mlflow_public_uri.filter(|uri| !uri.is_empty()),
             max_notebook_size: store.max_notebook_size.map_or(50_000_000, |size| size.0),
             max_output_size: service.max_output_size.map_or(500_000_000, |size| size.0),
+            save_patience: service.save_patience.map_or(Duration::from_secs(60), |time| time.0),
             shutdown_grace: service.shutdown_grace.map_or(Duration::from_secs(30), |time| time.0),
             limits: limits::resolve(limits)?,
             data_dir,

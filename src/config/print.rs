@@ -33,7 +33,7 @@ impl Config {
         if let Some(url) = &self.s3_endpoint {
             line("s3-endpoint", mask_url(url).into());
         }
-        line("notebooks-root", path(&self.notebooks_root));
+        line("notebooks-root", self.notebooks_root.shown().into());
         line("workers", toml::Value::Integer(i64::try_from(self.workers).unwrap_or(i64::MAX)));
         for (name, limit) in
             [("max-running", self.max_running), ("max-running-per-user", self.max_running_per_user)]
@@ -58,6 +58,7 @@ impl Config {
         }
         line("max-notebook-size", ByteSize(self.max_notebook_size).to_string().into());
         line("max-output-size", ByteSize(self.max_output_size).to_string().into());
+        line("save-patience", seconds(self.save_patience));
         line("shutdown-grace", seconds(self.shutdown_grace));
         line("start-timeout", seconds(self.limits.start_timeout));
         for (name, time) in [

@@ -5,19 +5,24 @@ use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
 
-use super::recording::{OutputFile, complete};
+use super::recording::complete;
 use super::work::LEASE;
 use super::{Engine, blocking, journal};
 use crate::error::{ErrorKind, Result};
 use crate::execution::{Execution, ExecutionId};
 use crate::notebook::record::RunEnd;
 
-/// How often left journals are looked for.
-pub(super) const DELIVERY_INTERVAL: Duration = Duration::from_secs(60);
-/// For so long after its end an execution's journal may still be in its worker's hands.
-const IN_HAND: SignedDuration = SignedDuration::from_secs(120);
-
 impl Engine {
+    /// How often left journals are looked for.
+    pub(super) fn delivery_interval(&self) -> Duration {
+        self.config().save_patience.max(Duration::from_secs(1))
+    }
+
+    /// For so long after its end what an execution has left may still be in its worker's hands.
+    pub(super) fn in_hand(&self) -> SignedDuration {
+        SignedDuration::try_from(2 * self.delivery_interval()).unwrap_or(SignedDuration::MAX)
+    }
+
     /// Delivers what left journals hold, as far as it can be saved now. What ended executions have left running ends.
     pub(super) async fn deliver_journals(&self) {
         self.kill_leftovers().await;
@@ -43,7 +48,10 @@ impl Engine {
     async fn discard_settled(&self, left: &[ExecutionId], undelivered: &[ExecutionId]) {
         for id in left.iter().filter(|id| !undelivered.contains(id)) {
             let Ok(execution) = self.database().execution(*id).await else { continue };
-            if execution.end_time.is_some_and(|end| end.duration_until(self.database().now()) > IN_HAND) {
+            if execution
+                .end_time
+                .is_some_and(|end| end.duration_until(self.database().now()) > self.in_hand())
+            {
                 journal::discard(&self.journal_dir(), *id);
             }
         }
@@ -56,7 +64,8 @@ impl Engine {
             execution => execution?,
         };
         let ended = execution.end_time.filter(|_| execution.status.is_final());
-        let Some(end_time) = ended.filter(|end| end.duration_until(self.database().now()) > IN_HAND) else {
+        let Some(end_time) = ended.filter(|end| end.duration_until(self.database().now()) > self.in_hand())
+        else {
             return Ok(None);
         };
         // Another worker may be at it.
@@ -85,12 +94,12 @@ impl Engine {
         };
         let notebook = complete(recorder, end, error.as_ref(), end_time);
         let output = self.root().notebook("output_path", &execution.request.output_path)?;
-        let mut output = OutputFile::new(output.absolute, output.relative, id.to_string());
-        output = match saved {
+        let output = output.output(id);
+        let mut output = match saved {
             Some(_) => output.resumed(saved),
             None => output.beside(),
         };
-        output.save(&notebook)?;
+        output.save(&notebook, None).await?;
         Ok(Some(output.relative().to_owned()))
     }
 }
@@ -103,7 +112,8 @@ mod tests {
     use crate::config::{Config, DataSettings, Settings};
     use crate::db::{ClaimLimits, Finish};
     use crate::engine::journal::Journal;
-    use crate::engine::recording::FileState;
+    use crate::engine::output_file::FileState;
+    use crate::engine::run_output::SavedState;
     use crate::execution::{CellError, ExecutionRequest, ExecutionStatus, Limits};
     use crate::notebook::Notebook;
     use crate::notebook::record::{Event, Recorder};
@@ -162,7 +172,7 @@ mod tests {
         let notebook = json!({"cells": cells, "metadata": {}, "nbformat": 4, "nbformat_minor": 4});
         let recorder = Recorder::start(Notebook::from_value(notebook).unwrap(), T0);
         let mut journal = Journal::create(&engine.journal_dir(), id, 1, T0, recorder.notebook()).unwrap();
-        saved.iter().for_each(|state| journal.append_saved(state).unwrap());
+        saved.iter().for_each(|state| journal.append_saved(&SavedState::File(*state)).unwrap());
         journal.append(&Event::CellStarted { cell: 0, time: T0.into() }).unwrap();
         let output = json!({"name": "stdout", "output_type": "stream", "text": "kept"});
         journal.append(&Event::Output { cell: 0, output, display_id: None }).unwrap();

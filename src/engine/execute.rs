@@ -9,10 +9,12 @@ use tokio::time::Instant;
 
 use super::cells::{Ending, Stop, run_cells};
 use super::executions::{find_kernel, inject_options, kernel_field};
+use super::output_file::OutputFile;
 pub use super::recording::RunProgress;
-use super::recording::{Finished, OutputFile, Recording};
+use super::recording::{Finished, Recording};
 use super::remote::{Remote, Upload};
 use super::run::{error_of, start_kernel};
+use super::run_output::RunOutput;
 use super::{blocking, files, isoformat, notebooks};
 use crate::error::{Error, Result};
 use crate::execution::{CellError, CellPolicy, Limits};
@@ -213,7 +215,10 @@ pub async fn execute_file(
     tracing::debug!(%input, %output, "a notebook has its parameters");
     listener(Told::Bound(&warnings));
     let (mut file, mut upload) = match request.output {
-        Output::File(path) => (Some(OutputFile::new(path, output, std::process::id().to_string())), None),
+        Output::File(path) => {
+            let file = OutputFile::new(path, output, std::process::id().to_string());
+            (Some(RunOutput::File(file)), None)
+        }
         Output::Remote(remote) => (None, Some(Upload::new(remote))),
         Output::Bytes => (None, None),
     };
@@ -231,7 +236,7 @@ pub async fn execute_file(
     };
     // Before anything runs: an output that cannot be written is better found out now.
     if let Some(file) = &mut file {
-        file.save(recorder.notebook())?;
+        file.save(recorder.notebook(), None).await?;
     }
     if let Some(upload) = &mut upload {
         upload.first(recorder.notebook()).await?;
@@ -307,12 +312,12 @@ pub async fn execute_file(
 
 /// Saves the result, or gives its bytes back where it has no place of its own.
 async fn save(
-    file: Option<OutputFile>,
+    file: Option<RunOutput>,
     upload: Option<Upload>,
     notebook: &Notebook,
 ) -> Result<Option<Vec<u8>>> {
     match (file, upload) {
-        (Some(mut file), _) => file.save(notebook).map(|()| None),
+        (Some(mut file), _) => file.save(notebook, None).await.map(|()| None),
         (None, Some(upload)) => upload.finish(notebook).await.map(|()| None),
         (None, None) => Ok(Some(notebook.to_bytes())),
     }

@@ -2,12 +2,13 @@
 
 use std::time::Duration;
 
+use bytes::Bytes;
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use serde_json::value::RawValue;
 use tokio::sync::broadcast;
 use tokio::time::Instant;
 
-use super::{ANY_EXECUTION, Engine, Milestone, blocking, files, kept_kernels};
+use super::{ANY_EXECUTION, Engine, Milestone, blocking, kept_kernels};
 pub use crate::db::ExecutionFilter;
 use crate::error::{Error, ErrorKind, Result};
 use crate::execution::{Execution, ExecutionId, ExecutionRequest, ExecutionStatus, Limits, ResourceLimits};
@@ -96,9 +97,9 @@ impl Engine {
         let limit = self.config().max_notebook_size;
         let data_dir = self.config().data_dir.clone();
         let kernel_name = request.kernel_name.clone();
+        let source = notebook_path.source(limit).await?;
         blocking(move || {
-            let mut notebook =
-                Notebook::parse(&files::read(&notebook_path.absolute, &notebook_path.relative, limit)?)?;
+            let mut notebook = Notebook::parse(&source.read()?)?;
             let spec = find_kernel(&data_dir, &notebook, kernel_name.as_deref()).map_err(kernel_field)?;
             // Bound once here for the errors alone, so that they reach the caller and not only the record.
             super::notebooks::bind(&mut notebook, &parameters.unwrap_or_default(), inject_options(&spec))?;
@@ -279,15 +280,16 @@ impl Engine {
         let _ = self.inner.milestones.send((id, milestone));
     }
 
-    /// The name and the bytes of an execution's output notebook as it is on disk now.
+    /// The name and the bytes of an execution's output notebook as it is saved now.
     ///
     /// # Errors
     /// `NotFound` for the execution or its file.
-    pub async fn executed_notebook(&self, id: ExecutionId) -> Result<(String, Vec<u8>)> {
+    pub async fn executed_notebook(&self, id: ExecutionId) -> Result<(String, Bytes)> {
         let execution = self.execution(id).await?;
         let path = self.root().notebook("output_path", &execution.request.output_path)?;
         let name = path.relative.rsplit('/').next().unwrap_or(&path.relative).to_owned();
-        let bytes = blocking(move || files::read(&path.absolute, &path.relative, u64::MAX - 1)).await?;
+        let source = path.source(u64::MAX - 1).await?;
+        let bytes = blocking(move || source.read()).await?;
         Ok((name, bytes))
     }
 

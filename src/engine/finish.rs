@@ -8,15 +8,16 @@ use tokio::time::Instant;
 
 use super::Engine;
 use super::cells::Stop;
-use super::recording::OutputFile;
+use super::journal::Journal;
+use super::run_output::RunOutput;
 use super::shipping::Shipping;
 use super::work::LEASE;
 use crate::db::{Finish, Lease};
 use crate::error::{Error, ErrorKind, Result};
 use crate::notebook::Notebook;
 
-/// How long a result that cannot be saved is tried again.
-const SAVE_PATIENCE: Duration = Duration::from_secs(60);
+/// How long is waited for the database by who is to stop.
+const DATABASE_PATIENCE: Duration = Duration::from_secs(60);
 
 impl Engine {
     /// Makes sure that an execution is ours still: a process that was stopped for a while may not have heard yet that
@@ -26,7 +27,7 @@ impl Engine {
         lease: &Lease,
         stop: &watch::Receiver<Option<Stop>>,
     ) -> Result<()> {
-        let until = Instant::now() + SAVE_PATIENCE;
+        let until = Instant::now() + DATABASE_PATIENCE;
         loop {
             match self.database().renew_lease(lease, LEASE, self.database().now()).await {
                 Ok(Some(_)) => return Ok(()),
@@ -36,6 +37,29 @@ impl Engine {
                 Err(_) if !self.database().is_shared() => return Ok(()),
                 Err(error) if stop.borrow().is_some() && Instant::now() >= until => return Err(error),
                 Err(_) => tokio::time::sleep(Duration::from_secs(1)).await,
+            }
+        }
+    }
+
+    /// Saves the result; a disk that is full or a store that is away may come back. Nothing more is written once the lease
+    /// is lost.
+    pub(super) async fn save_patiently(
+        &self,
+        output: &mut RunOutput,
+        notebook: &Notebook,
+        mut journal: Option<&mut Journal>,
+        stop: &watch::Receiver<Option<Stop>>,
+    ) -> Result<()> {
+        let until = Instant::now() + self.config().save_patience;
+        let mut pause = Duration::from_millis(200);
+        loop {
+            match output.save(notebook, journal.as_deref_mut()).await {
+                Err(error) if Instant::now() + pause < until && *stop.borrow() != Some(Stop::LeaseLost) => {
+                    tracing::warn!(%error, cause = error.cause(), "the executed notebook cannot be saved now: trying again");
+                    tokio::time::sleep(pause).await;
+                    pause = (pause * 2).min(Duration::from_secs(5));
+                }
+                saved => return saved,
             }
         }
     }
@@ -67,7 +91,7 @@ impl Engine {
 
     /// Writes the final status; tried again while the database is away, for a minute.
     pub(super) async fn write_final(&self, lease: &Lease, finish: &Finish) -> Result<()> {
-        let until = Instant::now() + SAVE_PATIENCE;
+        let until = Instant::now() + DATABASE_PATIENCE;
         loop {
             match self.database().finish_execution(lease, finish, self.database().now()).await {
                 Ok(true) => break,
@@ -100,26 +124,10 @@ pub(super) async fn finish_shipping(shipping: Shipping, stop: &watch::Receiver<O
         if stop.wait_for(Option::is_some).await.is_err() {
             std::future::pending::<()>().await;
         }
-        tokio::time::sleep(SAVE_PATIENCE).await;
+        tokio::time::sleep(DATABASE_PATIENCE).await;
     };
     tokio::select! {
         sent = shipping.finish() => sent,
         () = given_up => Err(Error::unavailable("the journal cannot be sent to the database")),
-    }
-}
-
-/// Saves the result; a disk that is full or a folder that is away may come back.
-pub(super) async fn save_patiently(output: &mut OutputFile, notebook: &Notebook) -> Result<()> {
-    let until = Instant::now() + SAVE_PATIENCE;
-    let mut pause = Duration::from_millis(200);
-    loop {
-        match output.save(notebook) {
-            Err(error) if Instant::now() + pause < until => {
-                tracing::warn!(%error, cause = error.cause(), "the executed notebook cannot be saved now: trying again");
-                tokio::time::sleep(pause).await;
-                pause = (pause * 2).min(Duration::from_secs(5));
-            }
-            saved => return saved,
-        }
     }
 }

@@ -13,7 +13,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use tokio::sync::Notify;
 
-use super::recording::FileState;
+use super::run_output::SavedState;
 use crate::error::{Error, Result};
 use crate::execution::ExecutionId;
 use crate::notebook::Notebook;
@@ -26,8 +26,8 @@ const LINE: usize = 64 * 1024;
 #[derive(Deserialize)]
 #[serde(rename_all = "snake_case")]
 enum Line {
-    /// The notebook file was written, and looked like this then.
-    Saved(FileState),
+    /// The notebook was written, and looked like this then.
+    Saved(SavedState),
     #[serde(untagged)]
     Event(Event),
 }
@@ -36,7 +36,7 @@ enum Line {
 #[derive(Serialize)]
 #[serde(rename_all = "snake_case")]
 enum LineRef<'a> {
-    Saved(&'a FileState),
+    Saved(&'a SavedState),
 }
 
 /// An open journal.
@@ -95,8 +95,8 @@ impl Journal {
         self.write(event)
     }
 
-    /// Notes how the notebook file looked after it was saved: who finds it otherwise knows that others wrote it.
-    pub(super) fn append_saved(&mut self, state: &FileState) -> std::io::Result<()> {
+    /// Notes how the notebook looks where it was saved: who finds it otherwise knows that others wrote it.
+    pub(super) fn append_saved(&mut self, state: &SavedState) -> std::io::Result<()> {
         self.write(&LineRef::Saved(state))
     }
 
@@ -153,8 +153,8 @@ impl Write for Sink<'_> {
     }
 }
 
-/// What a journal tells: the notebook, and how its file looked when it was last saved, if it ever was.
-pub(super) type Replayed = (Recorder, Option<FileState>);
+/// What a journal tells: the notebook, and how it looked where it was last saved, if it ever was.
+pub(super) type Replayed = (Recorder, Option<SavedState>);
 
 /// What the journal of an execution tells; `None` when there is none, or the run had not begun.
 pub(super) fn replay(folder: &Path, id: ExecutionId) -> Result<Option<Replayed>> {
@@ -245,6 +245,7 @@ mod tests {
     use serde_json::json;
 
     use super::*;
+    use crate::engine::output_file::FileState;
     use crate::notebook::record::RunEnd;
 
     const T0: &str = "2026-01-01T00:00:00.000000+00:00";
@@ -272,7 +273,7 @@ mod tests {
         journal.append(&Event::CellStarted { cell: 0, time: T0.into() }).unwrap();
         // The disk of the notebooks may have been full from the start.
         assert!(replay(folder.path(), id).unwrap().unwrap().1.is_none(), "it has begun, and was never saved");
-        let states = [1, 2].map(|size| FileState { inode: 7, modified: (1, 2), size });
+        let states = [1, 2].map(|size| SavedState::File(FileState { inode: 7, modified: (1, 2), size }));
         states.iter().for_each(|state| journal.append_saved(state).unwrap());
         journal.append(&stream("kept\n")).unwrap();
         journal.append(&stream("cut")).unwrap();
@@ -281,7 +282,7 @@ mod tests {
         std::fs::write(&file, &bytes[..bytes.len() - 10]).unwrap();
 
         let (recorder, saved) = replay(folder.path(), id).unwrap().unwrap();
-        assert_eq!(saved, Some(states[1]));
+        assert_eq!(saved.as_ref(), Some(&states[1]));
         let notebook = recorder.finish(RunEnd::Failed, T0);
         assert_eq!(notebook.cells()[0].outputs()[0]["text"], json!(["kept\n"]));
         discard(folder.path(), id);

@@ -14,12 +14,18 @@ pub mod kernels;
 mod leftovers;
 mod messages;
 pub mod notebooks;
+mod object_output;
+mod output_file;
 mod output_limit;
 mod over_limit;
 mod paths;
 mod recording;
 pub mod remote;
+mod root;
 mod run;
+mod run_output;
+mod scratch;
+mod secrets;
 mod settle;
 mod shipping;
 mod stopping;
@@ -41,8 +47,8 @@ use crate::execution::ExecutionId;
 use crate::kernel::warm::{KernelPool, PoolOptions};
 use crate::mlflow::{MlflowClient, MlflowCredentials, MlflowOptions};
 use crate::queue::Wakeup;
-use crate::store::{FolderStore, S3Config, S3Store, TemplateStore};
-pub use paths::NotebooksRoot;
+use crate::store::{Environment, FolderStore, S3Config, S3Store, TemplateStore};
+use root::NotebooksRoot;
 
 /// Everything that Bindery can do; clones share one engine.
 #[derive(Clone)]
@@ -100,9 +106,17 @@ impl Engine {
     /// `BadInput` for a configuration that cannot be, `Unavailable` when the data dir cannot be written or the
     /// database not opened. An S3 store that is down now is no error: it may come back.
     pub async fn open(config: Config) -> Result<Self> {
+        Self::open_with_environment(config, &remote::process_environment()).await
+    }
+
+    /// The same with the variables of another environment for the stores of templates and of notebooks.
+    ///
+    /// # Errors
+    /// As [`Engine::open`].
+    pub async fn open_with_environment(config: Config, environment: &Environment) -> Result<Self> {
         prepare_data_dir(&config.data_dir)?;
-        let store = open_store(&config.template_store).await?;
-        Self::assemble(config, store).await
+        let store = open_store(&config.template_store, environment).await?;
+        Self::assemble(config, store, environment).await
     }
 
     /// The same with a template store of the caller's own, such as one with credentials that are not in this
@@ -112,11 +126,15 @@ impl Engine {
     /// As [`Engine::open`].
     pub async fn open_with_store(config: Config, store: Arc<dyn TemplateStore>) -> Result<Self> {
         prepare_data_dir(&config.data_dir)?;
-        Self::assemble(config, store).await
+        Self::assemble(config, store, &remote::process_environment()).await
     }
 
-    async fn assemble(config: Config, store: Arc<dyn TemplateStore>) -> Result<Self> {
-        let root = NotebooksRoot::open(&config.notebooks_root)?;
+    async fn assemble(
+        config: Config,
+        store: Arc<dyn TemplateStore>,
+        environment: &Environment,
+    ) -> Result<Self> {
+        let root = NotebooksRoot::open(&config.notebooks_root, config.s3_endpoint.as_deref(), environment)?;
         let database = Database::open(&config.database_url).await?;
         let credentials = MlflowCredentials {
             username: variable("MLFLOW_TRACKING_USERNAME"),
@@ -130,10 +148,7 @@ impl Engine {
             .as_deref()
             .map(|uri| MlflowClient::with_options(uri, credentials, options))
             .transpose()?;
-        let mut hidden = match config.template_store {
-            TemplateStoreConfig::S3 { .. } => run::STORE_SECRETS.to_vec(),
-            TemplateStoreConfig::Folder(_) => Vec::new(),
-        };
+        let mut hidden = secrets::hidden_variables(&config);
         if mlflow.is_some() {
             hidden.extend(crate::mlflow::VARIABLES_TO_CLEAR);
         }
@@ -174,13 +189,8 @@ impl Engine {
 
     /// Whether each system that Bindery needs can be used now.
     pub async fn readiness(&self) -> Vec<Readiness> {
-        let root = self.root().clone();
-        let root = blocking(move || {
-            tempfile::tempfile_in(root.path()).map(drop).map_err(|error| {
-                Error::unavailable("the notebooks root cannot be written").with_source(error)
-            })
-        });
-        let (database, store, root) = tokio::join!(self.database().check(), self.store().check(), root);
+        let (database, store, root) =
+            tokio::join!(self.database().check(), self.store().check(), self.root().check());
         vec![
             Readiness { name: "database", state: database },
             Readiness { name: "template_store", state: store },
@@ -223,10 +233,14 @@ impl Engine {
     }
 }
 
-async fn open_store(config: &TemplateStoreConfig) -> Result<Arc<dyn TemplateStore>> {
+async fn open_store(
+    config: &TemplateStoreConfig,
+    environment: &Environment,
+) -> Result<Arc<dyn TemplateStore>> {
     Ok(match config {
         TemplateStoreConfig::Folder(folder) => Arc::new(FolderStore::open(folder.clone()).await?),
         TemplateStoreConfig::S3 { bucket, endpoint, public_endpoint } => {
+            let variable = |name: &str| environment.get(name).cloned();
             let mut s3 = S3Config::from_variables(bucket.clone(), endpoint.clone(), variable)?;
             s3.public_endpoint.clone_from(public_endpoint);
             Arc::new(S3Store::new(&s3)?)

@@ -3,8 +3,8 @@
 use jiff::Timestamp;
 use serde_json::{Map, Value};
 
-use super::paths::RootedPath;
-use super::{Engine, blocking, files, new_cell_id};
+use super::root::RootedPath;
+use super::{Engine, blocking, new_cell_id};
 pub use crate::db::{NewNotebook, NotebookChange, NotebookRecord};
 use crate::error::{Error, Result};
 use crate::notebook::inject::{InjectOptions, Placement, inject};
@@ -49,20 +49,19 @@ impl Engine {
         let (_, bytes) = self.store().get(&name).await?;
         let parameters = request.parameters.clone();
         let overwrite = request.overwrite;
-        let (shown, written) = (target.relative.clone(), target.absolute.clone());
-        let warnings = blocking(move || {
+        let (notebook, warnings) = blocking(move || {
             let mut notebook = Notebook::parse(&bytes)?;
             let warnings = bind(&mut notebook, &parameters, InjectOptions::default())?;
-            files::write(&target.absolute, &target.relative, &notebook, !overwrite)?;
-            Ok(warnings)
+            Ok((notebook, warnings))
         })
         .await?;
+        target.write(notebook, !overwrite).await?;
         let parameters = match request.parameters.to_json() {
             Value::Object(parameters) => parameters,
             _ => Map::new(),
         };
         let record = NewNotebook {
-            path: shown,
+            path: target.relative.clone(),
             title: name.stem().to_owned(),
             username: request.username,
             template_name: Some(name.to_string()),
@@ -73,7 +72,7 @@ impl Engine {
             Ok(record) => record,
             Err(error) => {
                 // Tried again, the request must not find in its way what it left itself.
-                if !overwrite && let Err(error) = std::fs::remove_file(&written) {
+                if !overwrite && let Err(error) = target.remove().await {
                     tracing::warn!(%error, notebook = %record.path, "a notebook that could not be recorded stays");
                 }
                 return Err(error);
@@ -116,8 +115,8 @@ impl Engine {
         if notebook.title.is_empty() {
             notebook.title = file_stem(&path.relative).to_owned();
         }
-        blocking(move || Notebook::parse(&files::read(&path.absolute, &path.relative, limit)?)?.validate())
-            .await?;
+        let source = path.source(limit).await?;
+        blocking(move || Notebook::parse(&source.read()?)?.validate()).await?;
         // Recorded once more, a notebook keeps where it came from.
         if let Some(known) = self.database().notebook_at(&notebook.path).await? {
             notebook.template_name = notebook.template_name.or(known.notebook.template_name);

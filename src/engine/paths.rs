@@ -1,32 +1,33 @@
 //! Paths that clients give: always inside the notebooks root, whatever is written in them.
 
+use std::ffi::OsStr;
 use std::path::{Component, Path, PathBuf};
 
 use crate::config::mask_url;
 use crate::error::{Error, Result};
 
-/// A place inside the notebooks root.
+/// A place inside a folder.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct RootedPath {
+pub(super) struct FolderPath {
     /// Relative to the root, with `/` between the parts: what clients see and what is recorded.
-    pub relative: String,
+    pub(super) relative: String,
     /// Where it is, with every symlink on the way resolved.
-    pub absolute: PathBuf,
+    pub(super) absolute: PathBuf,
 }
 
-/// The tree in which the service reads and writes user notebooks.
+/// A notebooks root that is a folder.
 #[derive(Debug, Clone)]
-pub struct NotebooksRoot {
+pub(super) struct FolderRoot {
     given: PathBuf,
     canonical: PathBuf,
 }
 
-impl NotebooksRoot {
+impl FolderRoot {
     /// Takes the root, made when absent.
     ///
     /// # Errors
     /// `Unavailable` when it cannot be made.
-    pub fn open(given: &Path) -> Result<Self> {
+    pub(super) fn open(given: &Path) -> Result<Self> {
         let canonical =
             std::fs::create_dir_all(given).and_then(|()| given.canonicalize()).map_err(|error| {
                 Error::unavailable(format!("the notebooks root cannot be used ({})", error.kind()))
@@ -36,49 +37,17 @@ impl NotebooksRoot {
     }
 
     /// The root with every symlink resolved.
-    pub fn path(&self) -> &Path {
+    pub(super) fn path(&self) -> &Path {
         &self.canonical
-    }
-
-    /// Resolves the path of a notebook: it must end in `.ipynb`.
-    ///
-    /// # Errors
-    /// `BadInput` when it leads out of the root, has no place in a path, or names no notebook.
-    pub fn notebook(&self, field: &str, path: &str) -> Result<RootedPath> {
-        if !path.ends_with(".ipynb") {
-            let message = format!("`{}` is not the path of a notebook: it must end in `.ipynb`", shown(path));
-            return Err(Error::bad_input(message).with_field(field, "must end in `.ipynb`"));
-        }
-        let resolved = self.resolve(field, path)?;
-        match Path::new(&resolved.relative).file_stem() {
-            Some(stem) if stem != ".ipynb" => Ok(resolved),
-            _ => Err(Error::bad_input(format!("`{}` has no name before `.ipynb`", shown(path)))
-                .with_field(field, "has no name")),
-        }
     }
 
     /// Resolves a path, relative to the root or absolute and inside it. What it names need not exist.
     ///
     /// # Errors
-    /// As [`NotebooksRoot::notebook`].
-    pub fn resolve(&self, field: &str, path: &str) -> Result<RootedPath> {
-        let refuse =
-            |why: &str| Error::bad_input(format!("the path `{}` {why}", shown(path))).with_field(field, why);
-        if let Some(odd) = path.chars().find(|character| is_forbidden(*character)) {
-            return Err(refuse(&format!(
-                "holds a character that no path may hold: {}",
-                odd.escape_unicode()
-            )));
-        }
-        if path.contains("://") {
-            return Err(refuse("is a URL, and the service reads and writes in the notebooks root only"));
-        }
-        if path.len() > 1000 {
-            return Err(refuse("is longer than 1000 bytes"));
-        }
-        if path.split('/').any(|part| part.len() > 255) {
-            return Err(refuse("has a part that is longer than 255 bytes"));
-        }
+    /// `BadInput` when it leads out of the root or has no place in a path.
+    pub(super) fn resolve(&self, field: &str, path: &str) -> Result<FolderPath> {
+        let refuse = |why: &str| refusal(field, path, why);
+        check_text(field, path)?;
         let given = Path::new(path);
         let inside = match given.is_absolute() {
             false => given,
@@ -87,14 +56,7 @@ impl NotebooksRoot {
                 .or_else(|_| given.strip_prefix(&self.given))
                 .map_err(|_| refuse("is outside of the notebooks root"))?,
         };
-        let mut parts = Vec::new();
-        for component in inside.components() {
-            match component {
-                Component::Normal(part) => parts.push(part),
-                Component::CurDir => {}
-                _ => return Err(refuse("may not hold `..`")),
-            }
-        }
+        let parts = parts(field, path, inside)?;
         let relative: Vec<_> = parts.iter().filter_map(|part| part.to_str()).collect();
         let absolute = self.follow(&parts).map_err(|outside| match outside {
             Some(error) if error.kind() == std::io::ErrorKind::InvalidFilename => {
@@ -106,11 +68,11 @@ impl NotebooksRoot {
             Some(error) => Error::unavailable("the notebooks root cannot be read").with_source(error),
             None => refuse("leads out of the notebooks root through a link"),
         })?;
-        Ok(RootedPath { relative: relative.join("/"), absolute })
+        Ok(FolderPath { relative: relative.join("/"), absolute })
     }
 
     /// Follows the links in what exists of the path; `Err(None)` when they lead out of the root.
-    fn follow(&self, parts: &[&std::ffi::OsStr]) -> Result<PathBuf, Option<std::io::Error>> {
+    fn follow(&self, parts: &[&OsStr]) -> Result<PathBuf, Option<std::io::Error>> {
         let mut path = self.canonical.clone();
         for (index, part) in parts.iter().enumerate() {
             let next = path.join(part);
@@ -136,6 +98,72 @@ impl NotebooksRoot {
     }
 }
 
+/// Checks that a path names a notebook.
+///
+/// # Errors
+/// `BadInput`.
+pub(super) fn check_notebook(field: &str, path: &str) -> Result<()> {
+    if path.ends_with(".ipynb") {
+        return Ok(());
+    }
+    let message = format!("`{}` is not the path of a notebook: it must end in `.ipynb`", shown(path));
+    Err(Error::bad_input(message).with_field(field, "must end in `.ipynb`"))
+}
+
+/// Checks that a notebook has a name before `.ipynb`.
+///
+/// # Errors
+/// `BadInput`.
+pub(super) fn check_name(field: &str, path: &str, relative: &str) -> Result<()> {
+    match Path::new(relative).file_stem() {
+        Some(stem) if stem != ".ipynb" => Ok(()),
+        _ => Err(Error::bad_input(format!("`{}` has no name before `.ipynb`", shown(path)))
+            .with_field(field, "has no name")),
+    }
+}
+
+/// Checks what no path may be, whatever it names.
+///
+/// # Errors
+/// `BadInput`.
+pub(super) fn check_text(field: &str, path: &str) -> Result<()> {
+    let refuse = |why: &str| Err(refusal(field, path, why));
+    if let Some(odd) = path.chars().find(|character| is_forbidden(*character)) {
+        return refuse(&format!("holds a character that no path may hold: {}", odd.escape_unicode()));
+    }
+    if path.contains("://") {
+        return refuse("is a URL, and the service reads and writes in the notebooks root only");
+    }
+    if path.len() > 1000 {
+        return refuse("is longer than 1000 bytes");
+    }
+    if path.split('/').any(|part| part.len() > 255) {
+        return refuse("has a part that is longer than 255 bytes");
+    }
+    Ok(())
+}
+
+/// The parts of a relative path, which was given as `path`.
+///
+/// # Errors
+/// `BadInput` when one of them leads up, or the path is none that is relative.
+pub(super) fn parts<'a>(field: &str, path: &str, inside: &'a Path) -> Result<Vec<&'a OsStr>> {
+    let mut parts = Vec::new();
+    for component in inside.components() {
+        match component {
+            Component::Normal(part) => parts.push(part),
+            Component::CurDir => {}
+            _ => return Err(refusal(field, path, "may not hold `..`")),
+        }
+    }
+    Ok(parts)
+}
+
+/// Why a path is refused.
+pub(super) fn refusal(field: &str, path: &str, why: &str) -> Error {
+    Error::bad_input(format!("the path `{}` {why}", shown(path))).with_field(field, why)
+}
+
 /// A path as it was given, cut short and without characters that garble a terminal or a log.
 fn shown(path: &str) -> String {
     mask_url(path).chars().take(200).flat_map(char::escape_debug).collect()
@@ -153,10 +181,18 @@ fn is_forbidden(character: char) -> bool {
 mod tests {
     use super::*;
 
-    fn root() -> (tempfile::TempDir, NotebooksRoot) {
+    fn root() -> (tempfile::TempDir, FolderRoot) {
         let folder = tempfile::tempdir().unwrap();
-        let root = NotebooksRoot::open(&folder.path().join("root")).unwrap();
+        let root = FolderRoot::open(&folder.path().join("root")).unwrap();
         (folder, root)
+    }
+
+    impl FolderRoot {
+        fn notebook(&self, field: &str, path: &str) -> Result<FolderPath> {
+            check_notebook(field, path)?;
+            let resolved = self.resolve(field, path)?;
+            check_name(field, path, &resolved.relative).map(|()| resolved)
+        }
     }
 
     #[test]

@@ -1,12 +1,8 @@
 //! A run as it is recorded: applied to the notebook, journaled, saved at intervals, told to those who watch.
 
-use std::fs::Metadata;
-use std::os::unix::fs::{FileTypeExt, MetadataExt};
-use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use jiff::Timestamp;
-use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use tokio::sync::watch;
 use tokio::time::Instant;
@@ -14,8 +10,8 @@ use tokio::time::Instant;
 use super::journal::Journal;
 use super::output_limit::OutputLimit;
 use super::remote::Upload;
-use super::{files, in_place, isoformat, new_cell_id};
-use crate::error::Result;
+use super::run_output::RunOutput;
+use super::{isoformat, new_cell_id};
 use crate::execution::{CellError, CellPolicy, Progress};
 use crate::notebook::inject::add_error_markers;
 use crate::notebook::record::{Event, Recorder, RunEnd};
@@ -43,7 +39,7 @@ pub(super) struct Recording {
     recorder: Recorder,
     journal: Option<Journal>,
     journal_has_failed: bool,
-    output: Option<OutputFile>,
+    output: Option<RunOutput>,
     upload: Option<Upload>,
     progress: watch::Sender<RunProgress>,
     warnings: Vec<String>,
@@ -66,7 +62,7 @@ impl Recording {
     pub(super) fn new(
         recorder: Recorder,
         journal: Option<Journal>,
-        output: Option<OutputFile>,
+        output: Option<RunOutput>,
         progress: watch::Sender<RunProgress>,
     ) -> Self {
         progress.send_modify(|it| it.progress.cells_total = recorder.notebook().cells().len());
@@ -218,32 +214,28 @@ impl Recording {
             self.next_save = started + SAVE_INTERVAL;
             return;
         }
-        if let Some(upload) = &mut self.upload
-            && !upload.begin(self.recorder.notebook())
-        {
+        let begun = match (&mut self.upload, &mut self.output) {
+            (Some(upload), _) => upload.begin(self.recorder.notebook()),
+            (None, Some(_)) => self.begin_save(),
+            (None, None) => true,
+        };
+        if !begun {
             self.next_save = started + SAVE_INTERVAL;
             return;
         }
-        self.save_file();
         (self.unsaved, self.unsaved_step) = (false, false);
         self.last_save = Instant::now();
         self.next_save = self.last_save + SAVE_INTERVAL.max(started.elapsed() * SAVE_SHARE);
     }
 
-    fn save_file(&mut self) {
-        let Some(output) = &mut self.output else { return };
-        match output.save(self.recorder.notebook()) {
-            Ok(()) => {
-                if let (Some(journal), Some(state)) = (&mut self.journal, output.written)
-                    && let Err(error) = journal.append_saved(&state)
-                {
-                    self.journal_failed(&error);
-                }
-            }
-            Err(error) => {
-                tracing::warn!(%error, cause = error.cause(), "the running notebook cannot be saved now");
-            }
+    /// `false`: not yet.
+    fn begin_save(&mut self) -> bool {
+        let Some(output) = &mut self.output else { return true };
+        let (begun, journaled) = output.save_partial(self.recorder.notebook(), self.journal.as_mut());
+        if let Err(error) = journaled {
+            self.journal_failed(&error);
         }
+        begun
     }
 
     /// Completes the notebook and marks the cell that failed, as papermill does.
@@ -286,7 +278,7 @@ impl Recording {
 pub(super) struct Finished {
     pub(super) notebook: Notebook,
     pub(super) journal: Option<Journal>,
-    pub(super) output: Option<OutputFile>,
+    pub(super) output: Option<RunOutput>,
     pub(super) upload: Option<Upload>,
     pub(super) warnings: Vec<String>,
 }
@@ -304,100 +296,4 @@ pub(super) fn complete(
         add_error_markers(&mut notebook, cell, count, new_cell_id);
     }
     notebook
-}
-
-/// The file that a run writes, and how it looked when the run last wrote it.
-#[derive(Debug)]
-pub(super) struct OutputFile {
-    path: PathBuf,
-    relative: String,
-    written: Option<FileState>,
-    moved: bool,
-    /// For a name of its own, should somebody else write the file meanwhile.
-    id: String,
-}
-
-/// How a file looked: enough to see that somebody else has written it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-pub(super) struct FileState {
-    pub(super) inode: u64,
-    /// Seconds and nanoseconds.
-    pub(super) modified: (i64, i64),
-    pub(super) size: u64,
-}
-
-impl FileState {
-    pub(super) fn of(path: &Path) -> Option<Self> {
-        std::fs::metadata(path).ok().as_ref().and_then(Self::from_metadata)
-    }
-
-    /// `None` for a device: what others write to it changes nothing that is ours.
-    fn from_metadata(metadata: &Metadata) -> Option<Self> {
-        let is_device = metadata.file_type().is_char_device();
-        (!is_device).then(|| Self {
-            inode: metadata.ino(),
-            modified: (metadata.mtime(), metadata.mtime_nsec()),
-            size: metadata.size(),
-        })
-    }
-}
-
-impl OutputFile {
-    /// A file at `path`, which clients know as `relative`. What is there now may be replaced.
-    pub(super) fn new(path: PathBuf, relative: String, id: String) -> Self {
-        Self { path, relative, written: None, moved: false, id }
-    }
-
-    /// The same file taken up again: it looked like `written` when the run last wrote it, if it ever did.
-    pub(super) fn resumed(self, written: Option<FileState>) -> Self {
-        Self { written, ..self }
-    }
-
-    /// A file beside this one, for when what is there now may be somebody else's.
-    pub(super) fn beside(mut self) -> Self {
-        self.step_aside();
-        self
-    }
-
-    /// Where it is, as clients know it.
-    pub(super) fn relative(&self) -> &str {
-        &self.relative
-    }
-
-    /// Where the notebook is when it had to go elsewhere than asked for.
-    pub(super) fn moved_to(&self) -> Option<&str> {
-        self.moved.then_some(self.relative.as_str())
-    }
-
-    /// Writes the notebook. When somebody else has written the file since we last did (a person edits the
-    /// notebook that is running), theirs is left alone and ours goes beside it.
-    pub(super) fn save(&mut self, notebook: &Notebook) -> Result<()> {
-        let saved = in_place(|| match self.written {
-            Some(known) => {
-                let is_ours = |file: &Path| FileState::of(file) == Some(known);
-                files::replace(&self.path, &self.relative, notebook, is_ours)
-            }
-            None => files::write(&self.path, &self.relative, notebook, false).map(Some),
-        })?;
-        let saved = match saved {
-            Some(saved) => saved,
-            None => {
-                self.step_aside();
-                in_place(|| files::write(&self.path, &self.relative, notebook, false))?
-            }
-        };
-        self.written = FileState::from_metadata(&saved);
-        Ok(())
-    }
-
-    fn step_aside(&mut self) {
-        let suffix = format!(".execution-{}.ipynb", self.id);
-        let beside = |name: &str| format!("{}{suffix}", name.strip_suffix(".ipynb").unwrap_or(name));
-        let file =
-            self.path.file_name().and_then(|name| name.to_str()).unwrap_or("notebook.ipynb").to_owned();
-        tracing::warn!(notebook = %self.relative, "the notebook was changed while it ran: the result goes beside it");
-        self.relative = beside(&self.relative);
-        self.path = self.path.with_file_name(beside(&file));
-        self.moved = true;
-    }
 }

@@ -15,9 +15,9 @@ use crate::notebook::Notebook;
 use crate::store::{Attempts, Environment, ObjectUrl, RemoteObject};
 
 /// The least time between two uploads of a notebook that is running: whoever pays by the request is asked for few.
-const UPLOAD_INTERVAL: Duration = Duration::from_secs(5);
+pub(super) const UPLOAD_INTERVAL: Duration = Duration::from_secs(5);
 /// Uploading may take no more than this part of the time.
-const UPLOAD_SHARE: u32 = 10;
+pub(super) const UPLOAD_SHARE: u32 = 10;
 
 /// An object behind a URL, ready to be used with the credentials of this process's environment.
 #[derive(Debug, Clone)]
@@ -37,11 +37,7 @@ impl Remote {
             Some("s3") => s3_endpoint()?,
             _ => None,
         };
-        let environment: Environment = std::env::vars_os()
-            .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))
-            .filter(|(_, value)| !value.trim().is_empty())
-            .collect();
-        let object = Arc::new(RemoteObject::open(&url, endpoint.as_deref(), &environment)?);
+        let object = Arc::new(RemoteObject::open(&url, endpoint.as_deref(), &process_environment())?);
         Ok(Some(Self { url, object }))
     }
 
@@ -71,6 +67,14 @@ impl Remote {
         })
         .await
     }
+}
+
+/// The variables of this process; empty ones count as absent.
+pub(super) fn process_environment() -> Environment {
+    std::env::vars_os()
+        .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))
+        .filter(|(_, value)| !value.trim().is_empty())
+        .collect()
 }
 
 /// Whether it is a URL, supported or not, and no path.

@@ -12,15 +12,15 @@ use tokio_util::task::AbortOnDropHandle;
 
 use super::cells::{Ending, Stop, run_cells, run_timeout_error, sleep_until};
 use super::executions::{find_kernel, inject_options};
-use super::finish::{finish_shipping, save_patiently};
+use super::finish::finish_shipping;
 use super::journal::Journal;
-use super::paths::RootedPath;
-use super::recording::{Finished, OutputFile, Recording, RunProgress};
+use super::recording::{Finished, Recording, RunProgress};
+use super::run_output::RunOutput;
+use super::secrets::hidden_variables;
 use super::shipping::Shipping;
 use super::tracking::Tracking;
 use super::work::{Standing, tell_progress};
-use super::{Engine, Milestone, blocking, files, in_place, isoformat, notebooks};
-use crate::config::TemplateStoreConfig;
+use super::{Engine, Milestone, blocking, in_place, isoformat, notebooks};
 use crate::db::{Finish, Lease};
 use crate::error::{Error, ErrorKind, Result};
 use crate::execution::{CellError, CellPolicy, Execution, ExecutionStatus};
@@ -37,7 +37,7 @@ struct Prepared {
     spec: KernelSpec,
     /// What is bound in the notebook: by this execution, else when it was made from its template.
     parameters: Map<String, Value>,
-    output: RootedPath,
+    output: RunOutput,
     warnings: Vec<String>,
 }
 
@@ -78,7 +78,6 @@ impl Engine {
             &isoformat(start_time),
             recorder.notebook(),
         );
-        let output = OutputFile::new(output.absolute, output.relative, lease.id.to_string());
         let (progress, watcher) = watch::channel(RunProgress::default());
         let telling = tokio::spawn(tell_progress(self.clone(), lease.clone(), spec.name.clone(), watcher));
         let mut journal_error = None;
@@ -123,7 +122,7 @@ impl Engine {
             }
         };
         let end_time = Timestamp::now();
-        let Finished { notebook, journal, output, warnings, .. } =
+        let Finished { notebook, mut journal, mut output, warnings, .. } =
             match error.is_none() && status != ExecutionStatus::Success {
                 // Cancelled: cut short, though no cell is to blame.
                 true => recording.finish_stopped(end_time),
@@ -132,13 +131,18 @@ impl Engine {
         // The progress channel closed with the recording: what was told last is on its way into the record.
         let _ = telling.await;
         if let Some(shipping) = shipping {
+            // Whoever settles this elsewhere should know the result as ours.
+            if let Some(output) = &mut output {
+                output.announce(&notebook, journal.as_mut());
+            }
             finish_shipping(shipping, &asked_to_stop).await?;
         }
         self.make_sure_of(lease, &asked_to_stop).await?;
         let mut finish = Finish { status, error, warnings, output_path: None, undelivered: false };
         let saved = match output {
             Some(mut output) => {
-                let saved = save_patiently(&mut output, &notebook).await;
+                let saved =
+                    self.save_patiently(&mut output, &notebook, journal.as_mut(), &asked_to_stop).await;
                 finish.output_path = output.moved_to().map(str::to_owned);
                 saved
             }
@@ -196,8 +200,17 @@ impl Engine {
         let output = self.root().notebook("output_path", &request.output_path)?;
         let limit = self.config().max_notebook_size;
         let data_dir = self.config().data_dir.clone();
+        let (id, is_in_place) = (execution.id, path.relative == output.relative);
+        let source = path.source(limit).await?;
+        let output = match (output.output(id), source.tag()) {
+            // Written since it was read, it is somebody else's already.
+            (RunOutput::Object(object), Some(tag)) if is_in_place => {
+                RunOutput::Object(object.read_as(tag.to_owned()))
+            }
+            (output, _) => output,
+        };
         blocking(move || {
-            let mut notebook = Notebook::parse(&files::read(&path.absolute, &path.relative, limit)?)?;
+            let mut notebook = Notebook::parse(&source.read()?)?;
             let spec = find_kernel(&data_dir, &notebook, request.kernel_name.as_deref())?;
             let parameters = match request.parameters.as_deref() {
                 Some(text) => {
@@ -220,6 +233,15 @@ impl Engine {
         .await
     }
 
+    /// Where the kernel works: in the notebook's folder, or in one that is its own when that is in a store.
+    async fn working_folder(&self, execution: &Execution) -> Result<PathBuf> {
+        let path = self.root().notebook("notebook_path", &execution.request.notebook_path)?;
+        match path.folder() {
+            Some(folder) => Ok(folder.to_owned()),
+            None => self.make_scratch(execution.id).await,
+        }
+    }
+
     async fn run_on_kernel(
         &self,
         execution: &Execution,
@@ -230,8 +252,8 @@ impl Engine {
         stop: watch::Receiver<Option<Stop>>,
         held: watch::Receiver<bool>,
     ) -> (Option<Kernel>, Ending) {
-        let cwd = match self.root().notebook("notebook_path", &execution.request.notebook_path) {
-            Ok(path) => path.absolute.parent().map_or_else(|| self.root().path().to_owned(), PathBuf::from),
+        let cwd = match self.working_folder(execution).await {
+            Ok(cwd) => cwd,
             Err(error) => return (None, Ending::Failed(error_of(&error))),
         };
         let mut env: Vec<_> = self
@@ -239,10 +261,7 @@ impl Engine {
             .into_iter()
             .map(|(name, value)| (name.to_owned(), value))
             .collect();
-        let mut hidden: Vec<&'static str> = match self.config().template_store {
-            TemplateStoreConfig::S3 { .. } => STORE_SECRETS.to_vec(),
-            TemplateStoreConfig::Folder(_) => Vec::new(),
-        };
+        let mut hidden = hidden_variables(self.config());
         if let Some(tracking) = tracking {
             hidden.extend(crate::mlflow::VARIABLES_TO_CLEAR);
             env.extend(tracking.kernel_environment(execution));
@@ -296,19 +315,6 @@ async fn hold(kernel: KernelGroup, mut held: watch::Receiver<bool>) {
 fn bound_parameters(notebook: &mut Notebook) -> Map<String, Value> {
     papermill_metadata(notebook).get("parameters").and_then(Value::as_object).cloned().unwrap_or_default()
 }
-
-/// The service's own credentials, which are none of a notebook's business.
-pub(super) const STORE_SECRETS: [&str; 9] = [
-    "AWS_ACCESS_KEY_ID",
-    "AWS_SECRET_ACCESS_KEY",
-    "AWS_SESSION_TOKEN",
-    "MINIO_ACCESS_KEY",
-    "MINIO_SECRET_KEY",
-    "MINIO_ROOT_USER",
-    "MINIO_ROOT_PASSWORD",
-    "BINDERY_DATABASE_URL",
-    "BINDERY_MLFLOW_TRACKING_URI",
-];
 
 /// A kernel of `spec` in `cwd`.
 pub(super) async fn start_kernel(

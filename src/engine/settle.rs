@@ -8,7 +8,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::AbortOnDropHandle;
 
 use super::journal::{self, Replayed};
-use super::recording::{OutputFile, complete};
+use super::recording::complete;
 use super::work::{HEARTBEAT, LEASE};
 use super::{Engine, Milestone, blocking, in_place};
 use crate::db::{Finish, Lease};
@@ -109,8 +109,8 @@ impl Engine {
         let notebook =
             blocking(move || Ok(complete(recorder, RunEnd::Failed, error.as_ref(), end_time))).await?;
         let output = self.root().notebook("output_path", &execution.request.output_path)?;
-        let mut output = OutputFile::new(output.absolute, output.relative, id.to_string()).resumed(saved);
-        output.save(&notebook)?;
+        let mut output = output.output(id).resumed(saved);
+        output.save_within(LEASE, &notebook).await?;
         Ok(Some((notebook, output.moved_to().map(str::to_owned))))
     }
 
@@ -121,6 +121,7 @@ impl Engine {
         tracing::warn!(execution.id = %lease.id, "the worker of this execution died: saving what it left");
         let _keeping = AbortOnDropHandle::new(tokio::spawn(keep(self.clone(), lease.clone())));
         self.kill_orphans(lease.id, lease.attempt).await;
+        self.remove_scratch(lease.id).await;
         let cell = execution.progress.current_cell;
         let error = CellError::new(
             cell,

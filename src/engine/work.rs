@@ -8,7 +8,6 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::AbortOnDropHandle;
 
 use super::cells::Stop;
-use super::deliver::DELIVERY_INTERVAL;
 use super::recording::RunProgress;
 use super::{Engine, Milestone};
 use crate::db::{ClaimLimits, Lease};
@@ -37,7 +36,8 @@ impl Engine {
         let _delivering = AbortOnDropHandle::new(tokio::spawn(async move {
             loop {
                 deliverer.deliver_journals().await;
-                tokio::time::sleep(DELIVERY_INTERVAL).await;
+                deliverer.remove_left_scratch().await;
+                tokio::time::sleep(deliverer.delivery_interval()).await;
             }
         }));
         let _watching = AbortOnDropHandle::new(tokio::spawn({

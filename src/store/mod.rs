@@ -20,7 +20,9 @@ use jiff::Timestamp;
 pub use folder::FolderStore;
 pub use metadata::{MAX_ENCODED_DESCRIPTION, TemplateMetadata};
 pub use name::{Category, MAX_CATEGORY_DEPTH, MAX_NAME_BYTES, TemplateName};
-pub use object::{Attempts, Environment, MAX_OBJECT_BYTES, ObjectUrl, RemoteObject};
+pub use object::{
+    Attempts, Condition, Environment, MAX_OBJECT_BYTES, ObjectFolder, ObjectHead, ObjectUrl, RemoteObject,
+};
 pub use paging::{DEFAULT_PAGE, ListPage, ListQuery, MAX_PAGE};
 pub use s3::{S3Config, S3Store};
 

@@ -32,7 +32,7 @@ impl Cluster {
         std::fs::create_dir(&root).unwrap();
         let change = |config: &mut bindery::config::Config| {
             config.database_url.clone_from(&url);
-            config.notebooks_root.clone_from(&root);
+            config.notebooks_root = bindery::config::NotebooksRootConfig::Folder(root.clone());
         };
         let server = TestServer::start_with(change, None).await;
         let (engine, shutdown) = (server.engine.clone(), server.shutdown.clone());

@@ -58,7 +58,7 @@ async fn final_status(engine: &Engine, id: ExecutionId) -> ExecutionStatus {
 async fn a_killed_service_loses_no_output_and_leaves_nothing_running() {
     let folder = data_dir();
     let engine = onlooker(folder.path()).await;
-    let root = engine.config().notebooks_root.clone();
+    let root = engine.config().notebooks_root.folder().unwrap().to_owned();
     // The second lines come too quickly after the first to be saved with the notebook: only the journal has them.
     // The mark is written when they are on their way for good.
     let cell = "import subprocess, time\nprint('first', flush=True)\ntime.sleep(2)\nfor i in range(50): print('second', i, flush=True)\n\

@@ -24,6 +24,7 @@ mod output_limit;
 mod parity;
 mod starter_templates;
 mod store;
+mod store_root;
 mod support;
 mod tracking;
 mod warm;

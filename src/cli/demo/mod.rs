@@ -29,6 +29,8 @@ const STARTER: &str = include_str!("../../../templates/quickstart/hello.ipynb");
 const STARTER_NAME: &str = "hello.ipynb";
 const CATEGORY: &str = "quickstart";
 const FOLDER: &str = "demo";
+/// The folder for notebooks in the data dir.
+const NOTEBOOKS: &str = "notebooks";
 /// How often the status is asked for.
 const POLL: Duration = Duration::from_millis(250);
 /// How many lines of a result are shown.
@@ -151,7 +153,7 @@ fn demo_config(data_dir: &Path) -> Result<Config> {
         service: ServiceSettings {
             listen: Some(([127, 0, 0, 1], 0).into()),
             database_url: Some(format!("sqlite:{}", data_dir.join("bindery.db").display())),
-            notebooks_root: Some(data_dir.join("notebooks")),
+            notebooks_root: Some(data_dir.join(NOTEBOOKS)),
             ..ServiceSettings::default()
         },
         data: DataSettings { data_dir: Some(data_dir) },
@@ -213,7 +215,7 @@ async fn walk(client: &Client, demo: &Demo, config: &Config) -> Result<Exit> {
     };
     client::show_answer(&status);
 
-    let file = config.notebooks_root.join(&notebook_path);
+    let file = config.data_dir.join(NOTEBOOKS).join(&notebook_path);
     say!("\n8. The result\n");
     let value = |name: &str| status.get(name).and_then(Value::as_str).map(str::to_owned);
     let cell_error = |name: &str| status.pointer(&format!("/error/{name}")).and_then(Value::as_str);

@@ -194,13 +194,13 @@ fn describe(engine: &Engine, execution: &Execution, queue_position: Option<u64>)
     let progress = execution.progress;
     let in_cell = progress.current_cell.map(|cell| format!(", in cell {cell}")).unwrap_or_default();
     let kept = execution.kept_kernel(Timestamp::now());
-    let output = engine.config().notebooks_root.join(&request.output_path);
+    let output = engine.config().notebooks_root.place_of(&request.output_path);
     let mut text = properties([
         ("execution", Some(execution.id.to_string())),
         ("status", Some(execution.status.to_string())),
         ("in the queue", queue_position.map(|before| format!("{before} are before it"))),
         ("notebook", Some(request.notebook_path.clone())),
-        ("output", Some(output.display().to_string())),
+        ("output", Some(output)),
         ("url", engine.notebook_url(&request.output_path, request.username.as_deref())),
         ("username", request.username.clone()),
         ("template", request.template_name.clone()),

@@ -9,13 +9,14 @@ use object_store::azure::{AzureConfigKey, MicrosoftAzure, MicrosoftAzureBuilder}
 use object_store::gcp::{GcpCredential, GoogleCloudStorage, GoogleCloudStorageBuilder, GoogleConfigKey};
 use object_store::path::Path;
 use object_store::{
-    Attribute, Attributes, ClientOptions, ObjectStore, ObjectStoreExt as _, PutOptions, PutPayload,
-    RetryConfig, StaticCredentialProvider,
+    Attribute, Attributes, ClientOptions, ObjectStore, ObjectStoreExt as _, PutMode, PutOptions, PutPayload,
+    RetryConfig, StaticCredentialProvider, UpdateVersion,
 };
 
 use super::url::AzureBlob;
 use super::{
-    ANSWER_LIMIT, CONTENT_TYPE, Environment, Fault, MAX_OBJECT_BYTES, limited, root_cause, transfer_limit,
+    ANSWER_LIMIT, CONTENT_TYPE, Case, Condition, Environment, Fault, MAX_OBJECT_BYTES, ObjectHead, limited,
+    root_cause, transfer_limit,
 };
 use crate::error::{Error, ErrorKind, Result};
 
@@ -26,9 +27,9 @@ enum Cloud {
     Azure(MicrosoftAzure),
 }
 
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(super) struct CloudObject {
-    cloud: Cloud,
+    cloud: Arc<Cloud>,
     path: Path,
     /// The bucket or container, for messages.
     bucket: String,
@@ -69,7 +70,12 @@ impl CloudObject {
             .with_client_options(options)
             .build()
             .map_err(|error| unusable("Google Cloud Storage", "GOOGLE_…", &error))?;
-        Ok(Self { cloud: Cloud::Google(cloud), path: path(key)?, bucket: bucket.to_owned(), is_public })
+        Ok(Self {
+            cloud: Arc::new(Cloud::Google(cloud)),
+            path: path(key)?,
+            bucket: bucket.to_owned(),
+            is_public,
+        })
     }
 
     /// Reads `AZURE_*` as object_store does; a signature behind the URL counts before all credentials among them.
@@ -106,18 +112,29 @@ impl CloudObject {
             .build()
             .map_err(|error| unusable("Azure", "AZURE_…", &error))?;
         let bucket = blob.container.clone();
-        Ok(Self { cloud: Cloud::Azure(cloud), path: path(&blob.blob)?, bucket, is_public })
+        Ok(Self { cloud: Arc::new(Cloud::Azure(cloud)), path: path(&blob.blob)?, bucket, is_public })
+    }
+
+    /// Another object of the same bucket.
+    pub(super) fn at(&self, key: &str) -> Result<Self> {
+        Ok(Self { path: path(key)?, ..self.clone() })
     }
 
     pub(super) async fn read(&self) -> Result<Bytes, Fault> {
+        self.read_up_to(MAX_OBJECT_BYTES).await.map(|(bytes, _)| bytes)
+    }
+
+    /// The bytes when they are no more than `limit`, and the tag.
+    pub(super) async fn read_up_to(&self, limit: u64) -> Result<(Bytes, Option<String>), Fault> {
         self.log_in().await?;
         let answer = limited(ANSWER_LIMIT, async {
             self.store().get(&self.path).await.map_err(|error| self.fault(&error))
         });
         let answer = answer.await?;
-        if answer.meta.size > MAX_OBJECT_BYTES {
-            return Err(Fault::too_large());
+        if answer.meta.size > limit {
+            return Err(Fault::too_large(limit));
         }
+        let tag = self.tag(answer.meta.e_tag.clone(), answer.meta.version.clone());
         let size = usize::try_from(answer.meta.size).unwrap_or(usize::MAX);
         let mut stream = answer.into_stream();
         let mut bytes = BytesMut::with_capacity(size);
@@ -128,23 +145,69 @@ impl CloudObject {
             Ok(())
         })
         .await?;
-        Ok(bytes.freeze())
+        Ok((bytes.freeze(), tag))
     }
 
-    pub(super) async fn write(&self, bytes: Bytes) -> Result<(), Fault> {
+    pub(super) async fn head(&self) -> Result<ObjectHead, Fault> {
         self.log_in().await?;
-        let attributes = Attributes::from_iter([(Attribute::ContentType, CONTENT_TYPE)]);
-        let limit = transfer_limit(bytes.len());
-        let options = PutOptions { attributes, ..PutOptions::default() };
-        limited(limit, async {
-            let put = self.store().put_opts(&self.path, PutPayload::from_bytes(bytes), options);
-            put.await.map(drop).map_err(|error| self.fault(&error))
+        limited(ANSWER_LIMIT, async {
+            let found = self.store().head(&self.path).await.map_err(|error| self.fault(&error))?;
+            Ok(ObjectHead { size: found.size, tag: self.tag(found.e_tag, found.version) })
         })
         .await
     }
 
+    pub(super) async fn write(&self, bytes: Bytes) -> Result<(), Fault> {
+        self.write_if(bytes, &Condition::Always).await.map(drop)
+    }
+
+    /// Writes under a condition; the new tag, where the server gives one.
+    pub(super) async fn write_if(
+        &self,
+        bytes: Bytes,
+        condition: &Condition,
+    ) -> Result<Option<String>, Fault> {
+        self.log_in().await?;
+        let attributes = Attributes::from_iter([(Attribute::ContentType, CONTENT_TYPE)]);
+        let limit = transfer_limit(bytes.len());
+        let mode = match (condition, &*self.cloud) {
+            (Condition::Always, _) => PutMode::Overwrite,
+            (Condition::Absent, _) => PutMode::Create,
+            (Condition::Unchanged(tag), Cloud::Azure(_)) => {
+                PutMode::Update(UpdateVersion { e_tag: Some(tag.clone()), version: None })
+            }
+            (Condition::Unchanged(tag), Cloud::Google(_)) if is_generation(tag) => {
+                PutMode::Update(UpdateVersion { e_tag: None, version: Some(tag.clone()) })
+            }
+            (Condition::Unchanged(_), Cloud::Google(_)) => PutMode::Overwrite,
+        };
+        let options = PutOptions { attributes, mode, ..PutOptions::default() };
+        limited(limit, async {
+            let put = self.store().put_opts(&self.path, PutPayload::from_bytes(bytes), options);
+            let written = put.await.map_err(|error| self.fault(&error))?;
+            Ok(self.tag(written.e_tag, written.version))
+        })
+        .await
+    }
+
+    pub(super) async fn remove(&self) -> Result<(), Fault> {
+        self.log_in().await?;
+        limited(ANSWER_LIMIT, async {
+            self.store().delete(&self.path).await.map_err(|error| self.fault(&error))
+        })
+        .await
+    }
+
+    /// What tells one state of an object from another: Google's generations, Azure's tags.
+    fn tag(&self, e_tag: Option<String>, version: Option<String>) -> Option<String> {
+        match *self.cloud {
+            Cloud::Google(_) => version.filter(|version| is_generation(version)).or(e_tag),
+            Cloud::Azure(_) => e_tag,
+        }
+    }
+
     fn store(&self) -> &dyn ObjectStore {
-        match &self.cloud {
+        match &*self.cloud {
             Cloud::Google(store) => store,
             Cloud::Azure(store) => store,
         }
@@ -155,7 +218,7 @@ impl CloudObject {
         if self.is_public {
             return Ok(());
         }
-        let (got, hint) = match &self.cloud {
+        let (got, hint) = match &*self.cloud {
             Cloud::Google(store) => {
                 (store.credentials().get_credential().await.map(drop), GOOGLE_CREDENTIALS)
             }
@@ -186,7 +249,9 @@ impl CloudObject {
             E::NotFound { .. } if text.contains("NoSuchBucket") || text.contains("ContainerNotFound") => {
                 Fault::new(ErrorKind::NotFound, format!("there is no bucket or container `{}`", self.bucket))
             }
-            E::NotFound { .. } => Fault::new(ErrorKind::NotFound, "there is no such object in the bucket"),
+            E::NotFound { .. } => Fault::no_object(),
+            E::AlreadyExists { .. } | E::Precondition { .. } => Fault::condition(Case::Condition),
+            E::NotImplemented { .. } | E::NotSupported { .. } => Fault::condition(Case::NoSuchCondition),
             E::PermissionDenied { .. } | E::Unauthenticated { .. } => Fault::new(
                 ErrorKind::Forbidden,
                 format!(
@@ -204,6 +269,11 @@ impl CloudObject {
             ),
         }
     }
+}
+
+/// Whether it is a number that Google has given an object's state.
+fn is_generation(tag: &str) -> bool {
+    !tag.is_empty() && tag.chars().all(|digit| digit.is_ascii_digit())
 }
 
 /// Settings that object_store knows, from variables with this beginning.

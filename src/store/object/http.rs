@@ -78,7 +78,7 @@ impl HttpObject {
         let mut bytes = BytesMut::new();
         while let Some(chunk) = answer.chunk().await.map_err(fault)? {
             if bytes.len() + chunk.len() > usize::try_from(MAX_OBJECT_BYTES).unwrap_or(usize::MAX) {
-                return Err(Fault::too_large());
+                return Err(Fault::too_large(MAX_OBJECT_BYTES));
             }
             bytes.extend_from_slice(&chunk);
         }

@@ -2,8 +2,10 @@
 //!
 //! `s3://` goes through the client of the template store, `gs://` and Azure's through object_store, `http(s)://` through
 //! reqwest: one client per protocol. What may be over in a moment (no connection, an overloaded server) is tried again.
+//! [`ObjectFolder`] is a bucket, or a prefix in one, whose objects are replaced only while they are what they were.
 
 mod cloud;
+mod folder;
 mod http;
 mod s3;
 mod url;
@@ -14,6 +16,7 @@ use std::time::Duration;
 use bytes::Bytes;
 
 use self::cloud::CloudObject;
+pub use self::folder::{Condition, ObjectFolder, ObjectHead};
 use self::http::HttpObject;
 use self::s3::S3Object;
 pub use self::url::ObjectUrl;
@@ -80,19 +83,44 @@ enum Call {
 struct Fault {
     kind: ErrorKind,
     reason: String,
+    case: Case,
+    /// What the reason leaves out, for the log.
+    cause: Option<Box<dyn std::error::Error + Send + Sync>>,
+}
+
+/// What a caller may have reckoned with.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Case {
+    /// The object is not there, while its bucket is, or may be.
+    NoObject,
+    /// The condition of a write does not hold.
+    Condition,
+    /// The server knows no such condition.
+    NoSuchCondition,
+    Other,
 }
 
 impl Fault {
     fn new(kind: ErrorKind, reason: impl Into<String>) -> Self {
-        Self { kind, reason: reason.into() }
+        Self { kind, reason: reason.into(), case: Case::Other, cause: None }
+    }
+
+    fn no_object() -> Self {
+        let reason = "there is no such object in the bucket".to_owned();
+        Self { case: Case::NoObject, ..Self::new(ErrorKind::NotFound, reason) }
+    }
+
+    fn condition(case: Case) -> Self {
+        let reason = "the server refuses it for a reason that does not fit the request".to_owned();
+        Self { case, ..Self::new(ErrorKind::Unavailable, reason) }
     }
 
     fn silence(limit: Duration) -> Self {
         Self::new(ErrorKind::Unavailable, format!("no answer within {} s", limit.as_secs()))
     }
 
-    fn too_large() -> Self {
-        Self::new(ErrorKind::TooLarge, format!("it has more than {MAX_OBJECT_BYTES} bytes"))
+    fn too_large(limit: u64) -> Self {
+        Self::new(ErrorKind::TooLarge, format!("it has more than {limit} bytes"))
     }
 }
 
@@ -171,8 +199,12 @@ impl RemoteObject {
         }
     }
 
-    fn error(&self, done: &str, Fault { kind, reason }: Fault) -> Error {
-        Error::new(kind, format!("`{}` cannot be {done}: {reason}", self.shown))
+    fn error(&self, done: &str, Fault { kind, reason, cause, .. }: Fault) -> Error {
+        let error = Error::new(kind, format!("`{}` cannot be {done}: {reason}", self.shown));
+        match cause {
+            Some(cause) => error.with_source(cause),
+            None => error,
+        }
     }
 }
 

@@ -7,15 +7,20 @@ use bytes::Bytes;
 use minio::s3::MinioClient;
 use minio::s3::builders::{PutObject, UploadPart};
 use minio::s3::multimap_ext::{Multimap, MultimapExt as _};
+use minio::s3::response_traits::HasS3Fields as _;
 use minio::s3::segmented_bytes::SegmentedBytes;
 use minio::s3::types::{BucketName, ObjectKey, S3Api as _};
 
+use reqwest::header::{CONTENT_LENGTH, ETAG, HeaderMap};
+
 use super::{
-    ANSWER_LIMIT, CONTENT_TYPE, Environment, Fault, MAX_OBJECT_BYTES, limited, root_cause, transfer_limit,
+    ANSWER_LIMIT, CONTENT_TYPE, Case, Condition, Environment, Fault, MAX_OBJECT_BYTES, ObjectHead, limited,
+    root_cause, transfer_limit,
 };
 use crate::error::{Error, ErrorKind, Result};
 use crate::store::s3::{Fault as S3Fault, S3Config};
 
+#[derive(Clone)]
 pub(super) struct S3Object {
     client: MinioClient,
     bucket: BucketName,
@@ -38,6 +43,12 @@ impl S3Object {
     ) -> Result<Self> {
         let endpoint = endpoint.or_else(|| environment.get("BOTO3_ENDPOINT_URL").map(String::as_str));
         let config = S3Config::of_a_user(bucket, endpoint, |name| environment.get(name).cloned())?;
+        Self::with(&config, key)
+    }
+
+    /// An object in the bucket that `config` names.
+    pub(super) fn with(config: &S3Config, key: &str) -> Result<Self> {
+        let bucket = &config.bucket;
         let wrong = |error| Error::bad_input(format!("`s3://{bucket}/{key}` cannot be used: {error}"));
         Ok(Self {
             client: config.client()?,
@@ -47,20 +58,72 @@ impl S3Object {
         })
     }
 
+    /// Another object of the same bucket.
+    pub(super) fn at(&self, key: &str) -> Result<Self> {
+        let key = ObjectKey::new(key)
+            .map_err(|error| Error::bad_input("the path cannot be an object's name").with_source(error))?;
+        Ok(Self { key, ..self.clone() })
+    }
+
     pub(super) async fn read(&self) -> Result<Bytes, Fault> {
+        self.read_up_to(MAX_OBJECT_BYTES).await.map(|(bytes, _)| bytes)
+    }
+
+    /// The bytes when they are no more than `limit`, and the tag.
+    pub(super) async fn read_up_to(&self, limit: u64) -> Result<(Bytes, Option<String>), Fault> {
         let answer = limited(ANSWER_LIMIT, async {
             let request = self.client.get_object(&self.bucket, &self.key).map_err(S3Fault::from);
             let answer = async { Ok(request?.build().send().await?) };
             answer.await.map_err(|fault: S3Fault| self.fault(fault))
         })
         .await?;
+        let tag = tag(answer.headers());
         let size = answer.object_size().map_err(|error| self.fault(error.into()))?;
-        if size > MAX_OBJECT_BYTES {
-            return Err(Fault::too_large());
+        if size > limit {
+            return Err(Fault::too_large(limit));
         }
         let size = usize::try_from(size).unwrap_or(usize::MAX);
-        limited(transfer_limit(size), async {
+        let bytes = limited(transfer_limit(size), async {
             answer.into_bytes().await.map_err(|error| self.fault(error.into()))
+        });
+        Ok((bytes.await?, tag))
+    }
+
+    pub(super) async fn head(&self) -> Result<ObjectHead, Fault> {
+        limited(ANSWER_LIMIT, async {
+            let request = self.client.stat_object(&self.bucket, &self.key).map_err(S3Fault::from);
+            let answer = async { Ok(request?.build().send().await?) };
+            let answer = answer.await.map_err(|fault: S3Fault| self.fault(fault))?;
+            let size = answer.headers().get(CONTENT_LENGTH).and_then(|size| size.to_str().ok()?.parse().ok());
+            Ok(ObjectHead { size: size.unwrap_or(0), tag: tag(answer.headers()) })
+        })
+        .await
+    }
+
+    /// Writes under a condition; the new tag, where the server gives one.
+    pub(super) async fn write_if(
+        &self,
+        bytes: Bytes,
+        condition: &Condition,
+    ) -> Result<Option<String>, Fault> {
+        let mut headers = Multimap::new();
+        match condition {
+            Condition::Always => {}
+            Condition::Absent => headers.add("If-None-Match", "*"),
+            Condition::Unchanged(tag) => headers.add("If-Match", tag.clone()),
+        }
+        self.put(bytes, headers).await.map_err(|fault| match fault {
+            S3Fault::Exists => Fault::condition(Case::Condition),
+            S3Fault::NotImplemented => Fault::condition(Case::NoSuchCondition),
+            fault => self.fault(fault),
+        })
+    }
+
+    pub(super) async fn remove(&self) -> Result<(), Fault> {
+        limited(ANSWER_LIMIT, async {
+            let request = self.client.delete_object(&self.bucket, self.key.as_str()).map_err(S3Fault::from);
+            let answer = async { Ok(request?.build().send().await.map(drop)?) };
+            answer.await.map_err(|fault: S3Fault| self.fault(fault))
         })
         .await
     }
@@ -74,10 +137,11 @@ impl S3Object {
             Err(S3Fault::NotImplemented) => self.put(bytes, Multimap::new()).await,
             result => result,
         }
+        .map(drop)
         .map_err(|fault| self.fault(fault))
     }
 
-    async fn put(&self, bytes: Bytes, headers: Multimap) -> Result<(), S3Fault> {
+    async fn put(&self, bytes: Bytes, headers: Multimap) -> Result<Option<String>, S3Fault> {
         let limit = transfer_limit(bytes.len());
         let whole = UploadPart::builder()
             .client(self.client.clone())
@@ -88,8 +152,8 @@ impl S3Object {
             .data(Arc::new(SegmentedBytes::from(bytes)))
             .build();
         let sent = async {
-            PutObject::builder().inner(whole).build().send().await?;
-            Ok(())
+            let answer = PutObject::builder().inner(whole).build().send().await?;
+            Ok(tag(answer.headers()))
         };
         tokio::time::timeout(limit, sent).await.unwrap_or(Err(S3Fault::Silent(limit)))
     }
@@ -109,7 +173,7 @@ impl S3Object {
             S3Fault::NoBucket => {
                 Fault::new(NotFound, format!("there is no bucket `{}`", self.bucket.as_str()))
             }
-            S3Fault::NoObject => Fault::new(NotFound, "there is no such object in the bucket"),
+            S3Fault::NoObject => Fault::no_object(),
             S3Fault::Refused(cause) => Fault::new(
                 Forbidden,
                 said("the server refuses the credentials, or they have no right to it", &*cause),
@@ -122,10 +186,16 @@ impl S3Object {
             }
             S3Fault::Silent(limit) => Fault::silence(limit),
             S3Fault::Garbled(_) => Fault::new(Unavailable, "the endpoint does not answer as an S3 server"),
-            S3Fault::Unusable(reason, cause) => Fault::new(Unavailable, said(reason, &*cause)),
-            S3Fault::Exists | S3Fault::NotImplemented => {
-                Fault::new(Unavailable, "the server refuses it for a reason that does not fit the request")
+            S3Fault::Unusable(reason, cause) => {
+                let fault = Fault::new(Unavailable, said(reason, &*cause));
+                Fault { cause: Some(cause), ..fault }
             }
+            S3Fault::Exists | S3Fault::NotImplemented => Fault::condition(Case::Other),
         }
     }
+}
+
+/// The tag as the server writes it, with its quotes.
+fn tag(headers: &HeaderMap) -> Option<String> {
+    headers.get(ETAG)?.to_str().ok().map(str::to_owned)
 }

@@ -102,6 +102,44 @@ impl ObjectUrl {
         })
     }
 
+    /// The URL of the object `name` in the folder that `folder` names: a bucket or container, or a prefix in one.
+    ///
+    /// # Errors
+    /// As [`ObjectUrl::parse`], and `BadInput` for `http(s)://`, where nothing tells one state from another.
+    pub(super) fn in_folder(folder: &str, name: &str) -> Result<Self> {
+        let wrong = |why: &str| {
+            let shown = mask_url(folder);
+            Error::bad_input(format!(
+                "`{shown}` cannot hold notebooks: {why}; the forms are s3://BUCKET/PREFIX, gs://BUCKET/PREFIX and \
+                 abs://ACCOUNT.blob.core.windows.net/CONTAINER/PREFIX"
+            ))
+        };
+        let scheme = Self::scheme(folder).unwrap_or_default();
+        let (_, rest) = folder.split_once("://").unwrap_or_default();
+        let (path, query) = match scheme.as_str() {
+            "s3" | "gs" => (rest, ""),
+            "abs" | "abfs" | "abfss" => rest.split_at(rest.find('?').unwrap_or(rest.len())),
+            _ => return Err(wrong("that is no bucket")),
+        };
+        let path = path.trim_end_matches('/');
+        if path.split('/').any(|part| matches!(part, "" | "." | "..")) {
+            return Err(wrong("no part of it may be empty, `.` or `..`"));
+        }
+        match Self::parse(&format!("{scheme}://{path}/{name}{query}")) {
+            Some(url) => url,
+            None => Err(wrong("that is no URL")),
+        }
+    }
+
+    /// The object's name in its bucket; empty where there are no buckets.
+    pub(super) fn key(&self) -> &str {
+        match &self.place {
+            Place::S3 { key, .. } | Place::Google { key, .. } => key,
+            Place::Azure(blob) => &blob.blob,
+            Place::Http(_) | Place::GitHub { .. } => "",
+        }
+    }
+
     /// As it may be shown and recorded: passwords and signatures are masked.
     pub fn shown(&self) -> &str {
         &self.shown

@@ -56,7 +56,7 @@ impl S3Config {
         let first = |names: &[&str]| names.iter().find_map(|name| read(name));
         let Some((access_key, secret_key, session_token)) = credentials(&read)? else {
             return Err(Error::bad_input(
-                "the template store needs credentials: set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY \
+                "an S3 store needs credentials: set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY \
                  (or MINIO_ACCESS_KEY and MINIO_SECRET_KEY, or MINIO_ROOT_USER and MINIO_ROOT_PASSWORD)",
             ));
         };

@@ -67,7 +67,7 @@ impl TestEngine {
 
     /// Where user notebooks are.
     pub fn root(&self) -> &Path {
-        &self.engine.config().notebooks_root
+        self.engine.config().notebooks_root.folder().unwrap()
     }
 
     /// Puts a notebook into the root.

@@ -1,8 +1,9 @@
 //! A real S3 server in this process: it checks signatures and keeps objects in a folder.
 
 use std::path::PathBuf;
+use std::sync::Arc;
 
-use bindery::store::S3Config;
+use bindery::store::{Environment, S3Config};
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use hyper_util::server::conn::auto::Builder;
 use s3s::auth::SimpleAuth;
@@ -19,7 +20,19 @@ pub struct S3Server {
     pub access_key: String,
     pub secret_key: String,
     folder: TempDir,
+    service: S3Service,
+    /// `None` once the server is stopped.
+    listener: Option<Arc<TcpListener>>,
     task: JoinHandle<()>,
+}
+
+/// How a server is away.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Away {
+    /// It cuts every connection.
+    Cutting,
+    /// It takes connections and says nothing.
+    Silent,
 }
 
 impl S3Server {
@@ -31,8 +44,16 @@ impl S3Server {
         service.set_auth(SimpleAuth::from_single(access_key.clone(), secret_key.clone()));
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let endpoint = format!("http://{}", listener.local_addr().unwrap());
-        let task = tokio::spawn(serve(listener, service.build()));
-        Self { endpoint, access_key, secret_key, folder, task }
+        let (listener, service) = (Arc::new(listener), service.build());
+        let task = tokio::spawn(serve(listener.clone(), service.clone()));
+        Self { endpoint, access_key, secret_key, folder, service, listener: Some(listener), task }
+    }
+
+    /// The variables with which a process uses this server.
+    pub fn environment(&self) -> Environment {
+        let variables =
+            [("AWS_ACCESS_KEY_ID", &self.access_key), ("AWS_SECRET_ACCESS_KEY", &self.secret_key)];
+        variables.map(|(name, value)| (name.to_owned(), value.clone())).into()
     }
 
     /// The folder with the objects of a bucket, as files.
@@ -58,6 +79,32 @@ impl S3Server {
     pub async fn stop(&mut self) {
         self.task.abort();
         let _ = (&mut self.task).await;
+        self.listener = None;
+    }
+
+    /// Takes the server away for a while: open connections are cut. Its port stays its own.
+    pub async fn go_away(&mut self, how: Away) {
+        let listener = self.listener.clone().unwrap();
+        self.do_instead(async move {
+            let mut connections = Vec::new();
+            while let Ok((socket, _)) = listener.accept().await {
+                if how == Away::Silent {
+                    connections.push(socket);
+                }
+            }
+        })
+        .await;
+    }
+
+    /// Brings it back with all its objects.
+    pub async fn come_back(&mut self) {
+        self.do_instead(serve(self.listener.clone().unwrap(), self.service.clone())).await;
+    }
+
+    async fn do_instead(&mut self, serving: impl Future<Output = ()> + Send + 'static) {
+        self.task.abort();
+        let _ = (&mut self.task).await;
+        self.task = tokio::spawn(serving);
     }
 }
 
@@ -67,7 +114,7 @@ impl Drop for S3Server {
     }
 }
 
-async fn serve(listener: TcpListener, service: S3Service) {
+async fn serve(listener: Arc<TcpListener>, service: S3Service) {
     // Connections belong to this task, so that they end with it.
     let mut connections = JoinSet::new();
     while let Ok((socket, _)) = listener.accept().await {

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use bindery::api;
-use bindery::config::{Config, DataSettings, Settings};
+use bindery::config::{Config, DataSettings, NotebooksRootConfig, Settings};
 use bindery::engine::Engine;
 use bindery::store::{S3Store, TemplateStore};
 use reqwest::{Client, Method, RequestBuilder, Response};
@@ -49,8 +49,33 @@ impl TestServer {
         server
     }
 
+    /// With a worker, and the notebooks root `s3://books/team` on `s3`.
+    pub async fn start_on_store_root(s3: &S3Server, change: impl FnOnce(&mut Config)) -> Self {
+        let environment = s3.environment();
+        let on_root = |config: &mut Config| {
+            config.s3_endpoint = Some(s3.endpoint.clone());
+            config.notebooks_root = NotebooksRootConfig::Store("s3://books/team/".into());
+            change(config);
+        };
+        let open = async |config| Engine::open_with_environment(config, &environment).await.unwrap();
+        let server = Self::start_opened(on_root, open).await;
+        server.start_worker();
+        server
+    }
+
     /// Without a worker, after a change of the configuration.
     pub async fn start_with(change: impl FnOnce(&mut Config), store: Option<Arc<dyn TemplateStore>>) -> Self {
+        let open = async |config| match store {
+            Some(store) => Engine::open_with_store(config, store).await.unwrap(),
+            None => Engine::open(config).await.unwrap(),
+        };
+        Self::start_opened(change, open).await
+    }
+
+    async fn start_opened(
+        change: impl FnOnce(&mut Config),
+        open: impl AsyncFnOnce(Config) -> Engine,
+    ) -> Self {
         let data_dir = tempfile::tempdir().unwrap();
         std::fs::create_dir(data_dir.path().join("kernels")).unwrap();
         // Only this one, so that a test can ask for a kernel that Bindery ships and that is not installed.
@@ -60,10 +85,7 @@ impl TestServer {
         let mut config = Config::resolve(Settings { data, ..Settings::default() }).unwrap();
         config.shutdown_grace = Duration::from_secs(2);
         change(&mut config);
-        let engine = match store {
-            Some(store) => Engine::open_with_store(config, store).await.unwrap(),
-            None => Engine::open(config).await.unwrap(),
-        };
+        let engine = open(config).await;
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let base = format!("http://{}", listener.local_addr().unwrap());
         let shutdown = CancellationToken::new();
