@@ -339,4 +339,36 @@ mod tests {
         worker.await.unwrap().unwrap();
         assert_eq!(ended.load(Ordering::SeqCst), 1);
     }
+
+    #[tokio::test]
+    async fn word_that_comes_while_a_claim_is_under_way_is_not_lost_and_without_word_it_looks_now_and_then() {
+        let (asked, mut is_asked) = mpsc::unbounded_channel();
+        let (answer, answers) = mpsc::unbounded_channel::<Result<Option<u32>>>();
+        let answers = Arc::new(tokio::sync::Mutex::new(answers));
+        let (wakeup, shutdown) = (Wakeup::default(), CancellationToken::new());
+        let claim = move || {
+            asked.send(()).unwrap();
+            let answers = Arc::clone(&answers);
+            async move { answers.lock().await.recv().await.unwrap_or(Ok(None)) }
+        };
+        let (done, mut finished) = mpsc::unbounded_channel();
+        let options = WorkerOptions { poll_interval: Duration::from_secs(3600), ..options(1) };
+        let handle = move |job| {
+            done.send(job).unwrap();
+            futures::future::ready(())
+        };
+        let worker = tokio::spawn(run_worker(options, wakeup.clone(), shutdown.clone(), claim, handle));
+        for (word, job) in [(Wakeup::notify as fn(&Wakeup), 1), (Wakeup::notify_of_others, 2)] {
+            is_asked.recv().await.unwrap();
+            // The database has answered "nothing" in its mind when this is submitted.
+            word(&wakeup);
+            answer.send(Ok(None)).unwrap();
+            is_asked.recv().await.unwrap();
+            answer.send(Ok(Some(job))).unwrap();
+            assert_eq!(finished.recv().await, Some(job));
+        }
+        shutdown.cancel();
+        drop(answer);
+        worker.await.unwrap().unwrap();
+    }
 }

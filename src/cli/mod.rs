@@ -14,6 +14,7 @@ pub mod kernels;
 mod log;
 mod notebooks;
 mod print;
+mod prune;
 mod report;
 mod serve;
 mod signals;
@@ -80,6 +81,7 @@ enum Command {
     Templates(templates::TemplatesArgs),
     Notebooks(notebooks::NotebooksArgs),
     Executions(executions::ExecutionsArgs),
+    Prune(prune::PruneArgs),
     Config(config::ConfigArgs),
 }
 
@@ -137,6 +139,7 @@ pub async fn run(cli: Cli) -> Result<Exit> {
         Command::Inspect(args) => inspect::run(args).await,
         Command::Serve(args) => serve::run(args).await,
         Command::Worker(args) => worker::run(args).await,
+        Command::Prune(args) => prune::run(args).await,
         Command::Demo(args) => demo::run(args).await,
         Command::Kernels(KernelsCommand { kernels, settings }) => {
             let data_dir = Config::resolve(settings)?.data_dir;

@@ -128,6 +128,9 @@ settings! {
         /// (`NotebookNotSaved`) and the result is saved later [default: 60s]
         #[arg(value_name = "TIME")]
         save_patience: Seconds = "BINDERY_SAVE_PATIENCE",
+        /// How long the records of ended executions are kept, such as 90d; their notebooks stay [default: for ever]
+        #[arg(value_name = "TIME")]
+        retention: Seconds = "BINDERY_RETENTION",
         /// How long running executions may go on after a request to stop, such as 30s [default: 30s]
         #[arg(value_name = "TIME")]
         shutdown_grace: Seconds = "BINDERY_SHUTDOWN_GRACE",
@@ -262,6 +265,8 @@ pub struct Config {
     pub max_output_size: u64,
     /// See [`ServiceSettings::save_patience`].
     pub save_patience: Duration,
+    /// See [`ServiceSettings::retention`].
+    pub retention: Option<Duration>,
     /// See [`ServiceSettings::shutdown_grace`].
     pub shutdown_grace: Duration,
     /// Limits of an execution that names none itself.
@@ -377,6 +382,7 @@ impl Config {
             max_notebook_size: store.max_notebook_size.map_or(50_000_000, |size| size.0),
             max_output_size: service.max_output_size.map_or(500_000_000, |size| size.0),
             save_patience: service.save_patience.map_or(Duration::from_secs(60), |time| time.0),
+            retention: service.retention.map(|time| time.0).filter(|time| !time.is_zero()),
             shutdown_grace: service.shutdown_grace.map_or(Duration::from_secs(30), |time| time.0),
             limits: limits::resolve(limits)?,
             data_dir,

@@ -59,6 +59,9 @@ impl Config {
         line("max-notebook-size", ByteSize(self.max_notebook_size).to_string().into());
         line("max-output-size", ByteSize(self.max_output_size).to_string().into());
         line("save-patience", seconds(self.save_patience));
+        if let Some(time) = self.retention {
+            line("retention", seconds(time));
+        }
         line("shutdown-grace", seconds(self.shutdown_grace));
         line("start-timeout", seconds(self.limits.start_timeout));
         for (name, time) in [

@@ -12,6 +12,7 @@ mod notebooks;
 mod notify;
 mod postgres;
 mod record;
+mod retention;
 mod sqlite;
 
 use std::sync::Arc;

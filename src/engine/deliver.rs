@@ -23,9 +23,11 @@ impl Engine {
         SignedDuration::try_from(2 * self.delivery_interval()).unwrap_or(SignedDuration::MAX)
     }
 
-    /// Delivers what left journals hold, as far as it can be saved now. What ended executions have left running ends.
+    /// Delivers what left journals hold, as far as it can be saved now. What ended executions have left running ends, and what is
+    /// old is forgotten.
     pub(super) async fn deliver_journals(&self) {
         self.kill_leftovers().await;
+        self.forget_the_old().await;
         let folder = self.journal_dir();
         let Ok(mut left) = blocking(move || Ok(journal::left(&folder))).await else { return };
         if self.database().is_shared() {

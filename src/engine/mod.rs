@@ -21,6 +21,7 @@ mod over_limit;
 mod paths;
 mod recording;
 pub mod remote;
+mod retention;
 mod root;
 mod run;
 mod run_output;

@@ -214,7 +214,7 @@ print('second')";
     .await;
     first.signal(Signal::CONT);
     let ended = cluster.server.poll_to_end(id).await;
-    assert_eq!((&ended["status"], &ended["attempts"]), (&json!("success"), &json!(2)));
+    assert_eq!((&ended["status"], &ended["attempts"]), (&json!("success"), &json!(2)), "{ended:#}");
     assert_eq!(cluster.texts("stopped.ipynb").last().unwrap(), "second\n");
     let writers = std::fs::read_to_string(cluster.root().join("writers")).unwrap();
     let mut pids: Vec<_> = writers.lines().collect();
@@ -247,6 +247,49 @@ print('longest', longest)";
     let texts = cluster.texts("away.ipynb");
     let longest: f64 = texts[1].strip_prefix("longest ").unwrap().trim().parse().unwrap();
     assert!(longest > 3.0, "past its lease the kernel was held: {longest}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_worker_that_stops_in_good_order_keeps_its_leases_and_hands_back_what_may_begin_anew() {
+    let Some(cluster) = Cluster::start().await else { return };
+    let patient =
+        cluster.worker_at("patient", &cluster.url, &["--shutdown-grace", "60", "--concurrency", "1"]);
+    let long = "import time\nopen('begun-long', 'w').close()\ntime.sleep(14)\nprint('done')";
+    let kept = cluster.submit("kept.ipynb", &[long], json!({})).await;
+    cluster.written("begun-long").await;
+    patient.signal(Signal::TERM);
+    let hasty = cluster.worker_at("hasty", &cluster.url, &["--shutdown-grace", "0", "--concurrency", "1"]);
+    let cell = "import os, time
+open('begun-back', 'a').write('x')
+if os.path.getsize('begun-back') == 1: time.sleep(300)";
+    let back = cluster.submit("back.ipynb", &[cell], json!({"max_attempts": 2})).await;
+    cluster.written("begun-back").await;
+    hasty.signal(Signal::TERM);
+    let _third = cluster.worker("third");
+    let ended = cluster.server.poll_to_end(back).await;
+    assert_eq!((&ended["status"], &ended["attempts"]), (&json!("success"), &json!(2)));
+    // It ran on for longer than a lease after its worker had been told to stop.
+    let ended = cluster.server.poll_to_end(kept).await;
+    assert_eq!((&ended["status"], &ended["attempts"]), (&json!("success"), &json!(1)));
+    assert_eq!(cluster.texts("kept.ipynb"), ["done\n"]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_cancel_reaches_a_run_on_another_machine() {
+    let Some(cluster) = Cluster::start().await else { return };
+    let _worker = cluster.worker("one");
+    let cell = "import time\nopen('begun', 'w').close()\ntime.sleep(300)";
+    let id = cluster.submit("sleeper.ipynb", &[cell], json!({})).await;
+    cluster.written("begun").await;
+    let asked = Instant::now();
+    let answer = cluster.server.post(&format!("/api/v1/executions/{id}/cancel"), json!({})).await;
+    assert_eq!(answer.status(), 200);
+    assert_eq!(cluster.server.poll_to_end(id).await["status"], "cancelled");
+    assert!(asked.elapsed() < Duration::from_secs(5), "{:?}", asked.elapsed());
+    until("nothing is left", async || {
+        processes_of(ExecutionId(id), &cluster.root()).is_empty().then_some(())
+    })
+    .await;
 }
 
 /// Passes a database's connections on, until it is cut.

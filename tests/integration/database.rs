@@ -413,3 +413,32 @@ async fn another_process_hears_that_something_was_written_to_the_file() {
     let heard = tokio::time::timeout(Duration::from_secs(10), changes.next()).await;
     assert_eq!(heard.unwrap(), Change::Unknown);
 }
+
+#[tokio::test]
+async fn what_ended_long_ago_is_forgotten_and_nothing_else() {
+    for place in Place::all().await {
+        let database = place.open().await;
+        let now = database.now();
+        let long_ago = now - SignedDuration::from_hours(100);
+        let ended = async |path: &str, end: Timestamp, undelivered: bool| {
+            let id = database.insert_execution(&request(path), long_ago).await.unwrap();
+            let lease = claim(&database, "worker", long_ago).await.unwrap();
+            assert!(
+                database.finish_execution(&lease, &Finish { undelivered, ..success() }, end).await.unwrap()
+            );
+            id
+        };
+        let old = ended("old.ipynb", long_ago, false).await;
+        let unsaved = ended("unsaved.ipynb", long_ago, true).await;
+        let young = ended("young.ipynb", now, false).await;
+        let waiting = database.insert_execution(&request("waiting.ipynb"), long_ago).await.unwrap();
+        let before = now - SignedDuration::from_hours(50);
+        assert_eq!(database.count_prunable(before).await.unwrap(), 1);
+        assert_eq!(database.prune(before).await.unwrap(), 1);
+        assert_eq!(database.prune(before).await.unwrap(), 0);
+        assert_eq!(database.execution(old).await.unwrap_err().kind(), ErrorKind::NotFound);
+        for id in [unsaved, young, waiting] {
+            database.execution(id).await.unwrap();
+        }
+    }
+}

@@ -14,6 +14,7 @@ async fn every_subcommand_explains_itself_with_an_example() {
         "serve",
         "worker",
         "demo",
+        "prune",
         "config",
         "kernels list",
         "kernels install",

@@ -1,0 +1,2 @@
+-- For what is pruned.
+CREATE INDEX executions_ended ON executions (end_time) WHERE end_time IS NOT NULL;
