@@ -130,10 +130,7 @@ impl Engine {
             .as_deref()
             .map(|uri| MlflowClient::with_options(uri, credentials, options))
             .transpose()?;
-        let mut hidden = match config.template_store {
-            TemplateStoreConfig::S3 { .. } => run::STORE_SECRETS.to_vec(),
-            TemplateStoreConfig::Folder(_) => Vec::new(),
-        };
+        let mut hidden = run::secrets(&config.template_store);
         if mlflow.is_some() {
             hidden.extend(crate::mlflow::VARIABLES_TO_CLEAR);
         }

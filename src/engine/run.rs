@@ -239,10 +239,7 @@ impl Engine {
             .into_iter()
             .map(|(name, value)| (name.to_owned(), value))
             .collect();
-        let mut hidden: Vec<&'static str> = match self.config().template_store {
-            TemplateStoreConfig::S3 { .. } => STORE_SECRETS.to_vec(),
-            TemplateStoreConfig::Folder(_) => Vec::new(),
-        };
+        let mut hidden = secrets(&self.config().template_store);
         if let Some(tracking) = tracking {
             hidden.extend(crate::mlflow::VARIABLES_TO_CLEAR);
             env.extend(tracking.kernel_environment(execution));
@@ -297,18 +294,16 @@ fn bound_parameters(notebook: &mut Notebook) -> Map<String, Value> {
     papermill_metadata(notebook).get("parameters").and_then(Value::as_object).cloned().unwrap_or_default()
 }
 
-/// The service's own credentials, which are none of a notebook's business.
-pub(super) const STORE_SECRETS: [&str; 9] = [
-    "AWS_ACCESS_KEY_ID",
-    "AWS_SECRET_ACCESS_KEY",
-    "AWS_SESSION_TOKEN",
-    "MINIO_ACCESS_KEY",
-    "MINIO_SECRET_KEY",
-    "MINIO_ROOT_USER",
-    "MINIO_ROOT_PASSWORD",
-    "BINDERY_DATABASE_URL",
-    "BINDERY_MLFLOW_TRACKING_URI",
-];
+/// The variables with the service's own credentials, which are none of a notebook's business. Those of S3 may be the
+/// notebook's own where the templates are in a folder.
+pub(super) fn secrets(template_store: &TemplateStoreConfig) -> Vec<&'static str> {
+    let mut secrets = vec!["BINDERY_DATABASE_URL", "BINDERY_MLFLOW_TRACKING_URI"];
+    if matches!(template_store, TemplateStoreConfig::S3 { .. }) {
+        secrets.extend(["AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN"]);
+        secrets.extend(["MINIO_ACCESS_KEY", "MINIO_SECRET_KEY", "MINIO_ROOT_USER", "MINIO_ROOT_PASSWORD"]);
+    }
+    secrets
+}
 
 /// A kernel of `spec` in `cwd`.
 pub(super) async fn start_kernel(
