@@ -265,7 +265,7 @@ impl Engine {
                         return self.execution(id).await;
                     }
                     // A worker that had to give an execution up says so, too: what the record says counts.
-                    Ok(Ok((whose, Milestone::Ended))) if whose == id => break,
+                    Ok(Ok((whose, Milestone::Ended | Milestone::Unknown))) if whose == id => break,
                     Ok(Ok((ANY_EXECUTION, _))) => break,
                     Ok(Ok(_)) => {}
                     Ok(Err(broadcast::error::RecvError::Lagged(_))) => break,

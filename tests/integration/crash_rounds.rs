@@ -22,7 +22,7 @@ fn rounds(more: &[&str]) {
 
 #[test]
 fn nothing_is_lost_or_run_twice_on_sqlite() {
-    rounds(&["--database", "sqlite", "--no-streams"]);
+    rounds(&["--database", "sqlite"]);
 }
 
 #[test]
@@ -31,5 +31,5 @@ fn nothing_is_lost_or_run_twice_on_postgresql() {
     let (programs, folder) = (programs.to_string_lossy(), cluster.folder.to_string_lossy());
     let named =
         ["--postgres-url", &cluster.url, "--postgres-programs", &programs, "--postgres-folder", &folder];
-    rounds(&[&["--database", "postgres", "--no-streams"], &named[..]].concat());
+    rounds(&[&["--database", "postgres"], &named[..]].concat());
 }

@@ -106,8 +106,8 @@ def settle(fleet, load, options, starts, mark):
         if run.is_watched and run.end is None and not options.no_streams
     ]  # fmt: skip
     # What a crash between the final status and the end of all work has left is cleared away a minute or two later.
-    if not wait(lambda: not processes.of(fleet.data_dirs), 90):
-        faults += [f"process {pid} of execution {of} is left: {processes.command_line(pid)}" for pid, of in processes.of(fleet.data_dirs).items()]
+    if not wait(lambda: not processes.of_executions(mark), 90):
+        faults += [f"process {pid} of execution {of} is left: {processes.command_line(pid)}" for pid, of in processes.of_executions(mark).items()]
     if not wait(lambda: not fleet.journals(), options.patience):
         faults += [f"a journal is left: {journal}" for journal in fleet.journals()]
     chance = random.Random(options.seed)

@@ -70,7 +70,7 @@ class Fleet:
     """All of them. `disturbances` has the moments at which an execution may have been lost through our doing."""
 
     def __init__(self, options, folder, mark):
-        self.options, self.folder = options, folder
+        self.options, self.folder, self.mark = options, folder, mark
         self.disturbances = []
         self.notebooks = folder / "notebooks"
         self.notebooks.mkdir()
@@ -118,7 +118,7 @@ class Fleet:
         program.start()
 
     def kill_a_kernel(self, random):
-        kernels = [pid for pid in processes.of(self.data_dirs) if not processes.command_line(pid).startswith("sleep")]
+        kernels = [pid for pid in processes.of_executions(self.mark) if not processes.command_line(pid).startswith("sleep")]
         if kernels:
             self.disturbances.append(time.time())
             with contextlib.suppress(ProcessLookupError):

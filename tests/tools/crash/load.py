@@ -164,7 +164,7 @@ class Load:
                         raise http.client.HTTPException
                     for number, name, data in server_sent_events(response):
                         if number is not None:
-                            if last is not None and int(number) <= int(last):
+                            if last is not None and place(number) <= place(last):
                                 self.fault(f"{run.key}: event {number} comes after event {last}")
                             last = number
                         self.note(run, name, data)
@@ -181,13 +181,18 @@ class Load:
         except ValueError:
             return self.fault(f"{run.key}: an event is no JSON: {data[:200]!r}")
         if name == "end":
-            run.end = event.get("status") if isinstance(event, dict) else event
-        elif "notebook" in event or event.get("cell_started", {}).get("cell") == 0:
+            run.end = event["status"]
+        elif name in ("start", "restart"):
             # Another attempt begins afresh.
             run.seen = []
         elif (output := event.get("output", {}).get("output", {})).get("output_type") == "stream":
             text = output["text"]
             run.seen.append(text if isinstance(text, str) else "".join(text))
+
+
+def place(number):
+    """Attempt and byte: the ids of events rise."""
+    return tuple(map(int, number.split("-")))
 
 
 def server_sent_events(response):

@@ -3,20 +3,21 @@
 import os
 
 
-def of(data_dirs):
-    """The processes that an execution of these data dirs has started, by process id: the id of the execution. Their
-    environment at their start names both."""
-    folders = {os.fsencode(folder) for folder in data_dirs}
-    found = {}
-    for pid, variables in all_variables():
-        if variables.get(b"BINDERY_DATA_DIR") in folders and b"BINDERY_EXECUTION_ID" in variables:
-            found[pid] = int(variables[b"BINDERY_EXECUTION_ID"])
-    return found
+def of_executions(mark):
+    """The processes that executions have started, by process id: the id of the execution, which their environment names."""
+    return {
+        pid: int(variables[b"BINDERY_EXECUTION_ID"]) for pid, variables in marked_variables(mark) if b"BINDERY_EXECUTION_ID" in variables
+    }
 
 
 def marked(mark):
+    """All that has been started here, by whom it may be."""
+    return [pid for pid, _ in marked_variables(mark)]
+
+
+def marked_variables(mark):
     """The processes that have a variable `BINDERY_CRASH_ROUNDS` with this value."""
-    return [pid for pid, variables in all_variables() if variables.get(b"BINDERY_CRASH_ROUNDS") == mark.encode()]
+    return ((pid, variables) for pid, variables in all_variables() if variables.get(b"BINDERY_CRASH_ROUNDS") == mark.encode())
 
 
 def all_variables():
