@@ -31,6 +31,7 @@ async fn every_subcommand_explains_itself_with_an_example() {
         "executions submit",
         "executions retry",
         "executions cancel",
+        "executions release-kernel",
         "executions wait",
         "executions notebook",
     ] {
