@@ -58,6 +58,7 @@ async fn upload_list_create_execute_poll(server: &TestServer) {
         "end_time",
         "error",
         "execution_id",
+        "kernel",
         "kernel_name",
         "max_attempts",
         "mlflow",
