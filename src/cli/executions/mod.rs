@@ -41,7 +41,7 @@ enum ExecutionsCommand {
     /// Record a notebook for execution by the service
     #[command(after_help = "Examples:\n  bindery executions submit ada/train.ipynb -p alpha 0.1\n  \
                       bindery executions submit ada/train.ipynb --output ada/monday.ipynb --wait")]
-    Submit(submit::SubmitArgs),
+    Submit(Box<submit::SubmitArgs>),
     /// Execute once more what an ended execution was asked for, with other parameters if you like
     #[command(
         after_help = "Examples:\n  bindery executions retry 7\n  bindery executions retry 7 -p alpha 0.3 --wait"
@@ -119,7 +119,7 @@ pub(super) async fn run(args: ExecutionsArgs) -> Result<Exit> {
         ExecutionsCommand::Show(args) => {
             show(&engine, &engine.execution(args.id).await?, args.json).await.map(|()| Exit::Success)
         }
-        ExecutionsCommand::Submit(args) => submit::submit(&engine, args).await,
+        ExecutionsCommand::Submit(args) => submit::submit(&engine, *args).await,
         ExecutionsCommand::Retry(args) => submit::retry(&engine, args).await,
         ExecutionsCommand::Cancel(args) => cancel(&engine, args).await,
         ExecutionsCommand::ReleaseKernel(args) => release_kernel(&engine, args).await,

@@ -189,7 +189,7 @@ fn step_down(own: &Path) -> io::Result<()> {
     }
     let below = own.join(SERVICE);
     match fs::create_dir(&below) {
-        Err(error) if error.kind() != io::ErrorKind::AlreadyExists => return Err(error),
+        Err(error) if error.kind() != io::ErrorKind::AlreadyExists => Err(error),
         _ => members.lines().try_for_each(|pid| write(&below, "cgroup.procs", pid)),
     }
 }

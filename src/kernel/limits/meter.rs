@@ -229,7 +229,8 @@ pub(super) fn backstop(limit: Duration) -> Duration {
     limit + Duration::from_secs(10)
 }
 
-#[cfg(all(test, target_os = "linux"))]
+#[cfg(test)]
+#[cfg(target_os = "linux")]
 mod tests {
     use std::io::Read as _;
     use std::os::unix::process::{CommandExt as _, ExitStatusExt as _};

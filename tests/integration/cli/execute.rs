@@ -32,6 +32,7 @@ async fn every_subcommand_explains_itself_with_an_example() {
         "executions submit",
         "executions retry",
         "executions cancel",
+        "executions release-kernel",
         "executions wait",
         "executions notebook",
     ] {
