@@ -18,7 +18,7 @@ impl Engine {
             kernel.shutdown(grace).await;
         }
         self.kill_orphans(lease.id, lease.attempt).await;
-        self.remove_scratch(lease.id).await;
+        self.remove_scratch(lease.id, lease.attempt).await;
     }
 
     /// The same, waited for only so long: what hangs in the system ends when the system lets it. Gives back nothing, so

@@ -238,7 +238,7 @@ impl Engine {
         let path = self.root().notebook("notebook_path", &execution.request.notebook_path)?;
         match path.folder() {
             Some(folder) => Ok(folder.to_owned()),
-            None => self.make_scratch(execution.id).await,
+            None => self.make_scratch(execution.id, execution.attempts).await,
         }
     }
 

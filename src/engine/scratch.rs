@@ -1,5 +1,5 @@
 //! Where a kernel works whose notebook is in an object store: an empty folder of its own below the data dir, for as long
-//! as the execution runs.
+//! as the kernel lives. Each attempt has one of its own: an earlier one may not have ended yet.
 
 use std::path::PathBuf;
 
@@ -12,11 +12,9 @@ impl Engine {
     ///
     /// # Errors
     /// `Unavailable` when it cannot be made.
-    pub(super) async fn make_scratch(&self, id: ExecutionId) -> Result<PathBuf> {
-        let folder = self.scratch(id);
+    pub(super) async fn make_scratch(&self, id: ExecutionId, attempt: u32) -> Result<PathBuf> {
+        let folder = self.scratch(id, attempt);
         blocking(move || {
-            // What an earlier attempt left.
-            let _ = std::fs::remove_dir_all(&folder);
             std::fs::create_dir_all(&folder).map_err(|error| {
                 let kind = error.kind();
                 Error::unavailable(format!("the folder for the kernel cannot be made ({kind})"))
@@ -28,14 +26,14 @@ impl Engine {
     }
 
     /// Removes the folder, if there is one, with all that is in it.
-    pub(super) async fn remove_scratch(&self, id: ExecutionId) {
+    pub(super) async fn remove_scratch(&self, id: ExecutionId, attempt: u32) {
         if !self.root().is_folder() {
-            self.remove_folder(id).await;
+            self.remove_folder(id, attempt).await;
         }
     }
 
-    async fn remove_folder(&self, id: ExecutionId) {
-        let folder = self.scratch(id);
+    async fn remove_folder(&self, id: ExecutionId, attempt: u32) {
+        let folder = self.scratch(id, attempt);
         let removed = blocking(move || match std::fs::remove_dir_all(&folder) {
             Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
                 Err(Error::unavailable("a kernel's folder cannot be removed").with_source(error))
@@ -53,20 +51,26 @@ impl Engine {
         let left = blocking(move || {
             let entries = std::fs::read_dir(&folder).map(|entries| entries.flatten().collect());
             let entries: Vec<std::fs::DirEntry> = entries.unwrap_or_default();
-            let ids = entries.iter().filter_map(|entry| entry.file_name().to_str()?.parse().ok());
-            Ok(ids.map(ExecutionId).collect::<Vec<_>>())
+            let attempts = entries.iter().filter_map(|entry| {
+                let name = entry.file_name();
+                let (id, attempt) = name.to_str()?.split_once('-')?;
+                Some((ExecutionId(id.parse().ok()?), attempt.parse().ok()?))
+            });
+            Ok(attempts.collect::<Vec<(ExecutionId, u32)>>())
         });
-        for id in left.await.unwrap_or_default() {
+        for (id, attempt) in left.await.unwrap_or_default() {
             // One that is not in this database may be another's, which runs.
             let Ok(execution) = self.database().execution(id).await else { continue };
             let ended = execution.end_time.filter(|_| execution.status.is_final());
-            if ended.is_some_and(|end| end.duration_until(self.database().now()) > self.in_hand()) {
-                self.remove_folder(id).await;
+            let is_kept = execution.kept_kernel(self.database().now()).is_some();
+            if !is_kept && ended.is_some_and(|end| end.duration_until(self.database().now()) > self.in_hand())
+            {
+                self.remove_folder(id, attempt).await;
             }
         }
     }
 
-    fn scratch(&self, id: ExecutionId) -> PathBuf {
-        self.config().data_dir.join("scratch").join(id.to_string())
+    fn scratch(&self, id: ExecutionId, attempt: u32) -> PathBuf {
+        self.config().data_dir.join("scratch").join(format!("{id}-{attempt}"))
     }
 }

@@ -121,7 +121,7 @@ impl Engine {
         tracing::warn!(execution.id = %lease.id, "the worker of this execution died: saving what it left");
         let _keeping = AbortOnDropHandle::new(tokio::spawn(keep(self.clone(), lease.clone())));
         self.kill_orphans(lease.id, lease.attempt).await;
-        self.remove_scratch(lease.id).await;
+        self.remove_scratch(lease.id, lease.attempt).await;
         let cell = execution.progress.current_cell;
         let error = CellError::new(
             cell,

@@ -54,7 +54,7 @@ async fn what_a_killed_service_had_goes_into_the_store_and_over_nobodys_work() {
     until("both marks", async || std::fs::read(&mark).is_ok_and(|text| text == b"xx").then_some(())).await;
     drop(service);
     let scratch = folder.path().join("scratch");
-    assert!(scratch.join(id.to_string()).exists());
+    assert!(scratch.join(format!("{id}-1")).exists());
 
     let theirs = code_notebook(&["'what a person wrote meanwhile'"]);
     person.put("edited.ipynb", &theirs).await;

@@ -65,18 +65,19 @@ async fn a_kernel_works_in_a_folder_of_its_own_which_goes_with_it() {
     assert_eq!((&ended["status"], &ended["output_path"]), (&json!("success"), &json!("out/a.ipynb")));
     assert_eq!(person.text("in/a.ipynb").await, before, "the input is as it was");
     let scratch = server.data_dir().canonicalize().unwrap().join("scratch");
-    let folder = scratch.join(ended["execution_id"].to_string());
+    let name = format!("{}-1", ended["execution_id"]);
+    let folder = scratch.join(&name);
     let output = person.read("out/a.ipynb").await;
     let text = output.cells()[0].outputs()[0]["text"].to_string();
     assert!(text.contains(&format!("{} []", folder.display())), "{text}");
     until("the folder is gone", async || (!folder.exists()).then_some(())).await;
 
     // What a worker that was killed has left, and what is none of ours.
-    for name in [ended["execution_id"].to_string(), "4711".into(), "other".into()] {
+    for name in [name.as_str(), "4711-1", "other"] {
         std::fs::create_dir_all(scratch.join(name)).unwrap();
     }
     until("it is gone, too", async || (!folder.exists()).then_some(())).await;
-    assert!(scratch.join("4711").exists() && scratch.join("other").exists());
+    assert!(scratch.join("4711-1").exists() && scratch.join("other").exists());
 }
 
 #[tokio::test(flavor = "multi_thread")]
