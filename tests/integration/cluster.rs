@@ -162,6 +162,30 @@ async fn a_server_tells_what_happens_on_a_worker_elsewhere() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn who_waits_on_a_server_hears_at_once_of_the_end_on_a_worker() {
+    let Some(cluster) = Cluster::start().await else { return };
+    let _worker = cluster.worker("one");
+    let cells = ["import os; print('BINDERY_DATABASE_URL' in os.environ)"];
+    std::fs::write(cluster.root().join("short.ipynb"), code_notebook(&cells).to_string()).unwrap();
+    let mut soonest = Duration::MAX;
+    for _ in 0..3 {
+        let body = json!({"notebook_path": "short.ipynb", "username": "ada"});
+        let told: Value =
+            serde_json::from_slice(&cluster.server.post("/execute", body).await.bytes().await.unwrap())
+                .unwrap();
+        let end: jiff::Timestamp = told["end_time"].as_str().unwrap().parse().unwrap();
+        soonest = soonest.min(end.duration_until(jiff::Timestamp::now()).unsigned_abs());
+    }
+    // Without word of it, the server looks every two seconds.
+    assert!(soonest < Duration::from_millis(500), "{soonest:?} after the end");
+    assert_eq!(
+        cluster.texts("short.ipynb"),
+        ["False\n"],
+        "the database's password is none of a notebook's business"
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn another_worker_keeps_what_a_dead_one_had_and_begins_anew_only_when_it_may() {
     let Some(cluster) = Cluster::start().await else { return };
     let first = cluster.worker("first");
