@@ -13,12 +13,13 @@ import time
 
 HERE = pathlib.Path(__file__).parent
 MIGRATIONS = HERE.parents[1] / "migrations" / "postgres"
-# Name, script, idle connections that listen for work, and whether the script empties the queue (so that it starts anew).
+# Name, script, and how many idle connections listen for work.
 CASES = [
     ("prolong a lease", "heartbeat", 0),
     ("look for lost executions, of 1,000", "abandoned", 0),
     ("read a status", "status", 0),
     ("keep 2 kB of a journal", "journal", 0),
+    ("look for work where there is none", "claim_nothing", 0),
     ("claim", "claim", 0),
     ("claim under limits", "claim_limited", 0),
     ("submit, nobody listens", "submit", 0),
@@ -30,7 +31,7 @@ CASES = [
 def main():
     options = parse()
     rows = []
-    for name, script, listeners in CASES:
+    for name, script, listeners in [case for case in CASES if case[0].startswith(options.only or "")]:
         print(f"# {name}", file=sys.stderr, flush=True)
         rows.append({"statement": name} | measure(options, script, listeners))
     head = ("statement", "per second", "latency, ms", "WAL bytes each", "HOT share")
@@ -98,6 +99,7 @@ def parse():
     parser.add_argument("--postgres-url", required=True, help="a cluster, with the rights of a superuser")
     parser.add_argument("--postgres-programs", required=True, type=pathlib.Path, help="the folder of psql and pgbench")
     parser.add_argument("--connections", type=int, default=16)
+    parser.add_argument("--only", help="those whose names begin so")
     parser.add_argument("--seconds", type=int, default=5, help="for each statement")
     parser.add_argument("--json", type=pathlib.Path, metavar="FILE")
     return parser.parse_args()

@@ -95,6 +95,8 @@ def settle(fleet, load, options, starts, mark):
 
     def is_final():
         progress(options.rounds, options.rounds, load, "waiting for the last ones")
+        for program in fleet.programs:
+            program.look_after()
         return load.ended() + len(load.faults) >= len(load.runs)
 
     if not wait(is_final, options.patience):
@@ -138,6 +140,7 @@ def settle(fleet, load, options, starts, mark):
         "executions": len(load.runs), "accepted": len(load.accepted()), "statuses": dict(sorted(statuses.items())),
         "by kind": dict(sorted(kinds.items())), "errors": dict(sorted(errors.items())), "retried": retried,
         "starts": sum(map(len, began.values())), **load.tally,
+        "started again while PostgreSQL was away": sum(program.restarts for program in fleet.programs),
     }  # fmt: skip
     return load.faults + faults, tally
 

@@ -1,5 +1,7 @@
 //! `cargo xtask load`: no-op executions by the thousand; benches/load does the work.
 
+use std::process::Command;
+
 use crate::cargo::{cargo, command, target_directory};
 use crate::crash::{asks_for_help, asks_for_postgres};
 use crate::postgres;
@@ -11,8 +13,17 @@ use crate::test::data_dir;
 /// Runs all steps until one fails. `arguments` are for `benches/load/main.py`.
 pub fn run(arguments: &[String]) -> Result<(), Failed> {
     let mut load = command(find_python()?);
-    load.arg("benches/load/main.py").args(arguments);
     let mut steps = Steps::new();
+    if let Some(("--queries", arguments)) =
+        arguments.split_first().map(|(first, rest)| (first.as_str(), rest))
+    {
+        load.arg("benches/load/queries.py").args(arguments);
+        return match asks_for_help(arguments) {
+            true => steps.run("help", &mut load),
+            false => on_postgres(&mut steps, "queries", load),
+        };
+    }
+    load.arg("benches/load/main.py").args(arguments);
     if asks_for_help(arguments) {
         return steps.run("help", load.args(["--bindery", "-", "--null-kernel", "-"]));
     }
@@ -23,16 +34,20 @@ pub fn run(arguments: &[String]) -> Result<(), Failed> {
         .arg(programs.join("bindery"))
         .arg("--null-kernel")
         .arg(programs.join("null_kernel"));
-    let mut cluster = None;
-    if asks_for_postgres(arguments) {
-        let data_dir = data_dir()?;
-        postgres::install(&mut steps, &data_dir)?;
-        // Commits reach the disk, as in production.
-        let cluster = cluster.insert(postgres::start(&data_dir, "")?);
-        load.arg("--postgres-url").arg(&cluster.url);
-        load.arg("--postgres-programs").args(find_programs(&data_dir));
+    match asks_for_postgres(arguments) {
+        true => on_postgres(&mut steps, "load", load),
+        false => steps.run("load", &mut load),
     }
-    let done = steps.run("load", &mut load);
+}
+
+/// Runs a tool on a cluster whose commits reach the disk, as in production.
+fn on_postgres(steps: &mut Steps, name: &str, mut tool: Command) -> Result<(), Failed> {
+    let data_dir = data_dir()?;
+    postgres::install(steps, &data_dir)?;
+    let cluster = postgres::start(&data_dir, "")?;
+    tool.arg("--postgres-url").arg(&cluster.url);
+    tool.arg("--postgres-programs").args(find_programs(&data_dir));
+    let done = steps.run(name, &mut tool);
     drop(cluster);
     done
 }

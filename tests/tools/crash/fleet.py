@@ -24,7 +24,7 @@ class Program:
         self.data_dir.mkdir()
         (self.data_dir / "kernels").symlink_to(fleet.options.kernels / "kernels")
         self.log = open(fleet.folder / f"{name}.log", "ab")
-        self.process = None
+        self.process, self.restarts = None, 0
 
     def start(self):
         listen = ["--listen", f"127.0.0.1:{self.port}"] if self.port else []
@@ -38,12 +38,22 @@ class Program:
         self.process.kill()
         self.process.wait()
 
+    def look_after(self):
+        """What starts while PostgreSQL is away ends with code 2, and is started again, as a supervisor would."""
+        code = self.process.poll()
+        if code == 2 and self.fleet.options.database == "postgres":
+            self.restarts += 1
+            time.sleep(0.2)
+            self.start()
+        elif code is not None:
+            raise SystemExit(f"{self.name} ended by itself ({code}): see {self.log.name}")
+
     def await_ready(self):
         """Waits until the server answers; a worker has nothing that could be asked."""
         deadline = time.monotonic() + PATIENCE
+        self.look_after()
         while self.port:
-            if self.process.poll() is not None:
-                raise SystemExit(f"{self.name} ended by itself ({self.process.returncode}): see {self.log.name}")
+            self.look_after()
             connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=5)
             with contextlib.suppress(OSError, http.client.HTTPException), contextlib.closing(connection):
                 connection.request("GET", "/health")

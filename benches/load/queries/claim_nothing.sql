@@ -1,0 +1,1 @@
+UPDATE executions SET status = 'running', lease_owner = 'me', lease_expires_at = 0, start_time = 0, attempts = attempts + 1, cells_done = 0, code_cells_done = 0, current_cell = NULL WHERE id = (SELECT id FROM executions WHERE status = 'pending' AND priority > 9 ORDER BY priority DESC, id LIMIT 1 FOR UPDATE SKIP LOCKED) AND status = 'pending' RETURNING id, attempts, max_attempts;
