@@ -21,6 +21,7 @@ use crate::execution::human_duration;
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:
   bindery worker --database-url postgres://bindery@db/bindery --notebooks-root /mnt/notebooks
+  bindery worker --database-url postgres://bindery@db/bindery --notebooks-root s3://notebooks/team
   bindery worker --concurrency 8 --data-dir /srv/bindery")]
 pub(super) struct WorkerArgs {
     /// Executions at the same time [default: --workers]

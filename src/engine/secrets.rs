@@ -32,7 +32,7 @@ const AZURE: &[&str] = &[
     "AZURE_STORAGE_TOKEN",
 ];
 /// URLs that may hold a password or a signature.
-const URLS: &[&str] = &["BINDERY_DATABASE_URL", "BINDERY_MLFLOW_TRACKING_URI", "BINDERY_NOTEBOOKS_ROOT"];
+const URLS: &[&str] = &["BINDERY_DATABASE_URL", "BINDERY_MLFLOW_TRACKING_URI"];
 
 /// The variables that kernels do not get: what the database and the stores of templates and of notebooks are
 /// used with.
@@ -51,6 +51,9 @@ pub(super) fn hidden_variables(config: &Config) -> Vec<&'static str> {
     }
     if root.starts_with("ab") {
         hidden.extend(AZURE);
+    }
+    if !root.is_empty() {
+        hidden.push("BINDERY_NOTEBOOKS_ROOT");
     }
     if !hidden.is_empty() || config.database_url.starts_with("postgres") {
         hidden.extend(URLS);

@@ -2,6 +2,7 @@
 
 mod away;
 mod clouds;
+mod cluster;
 mod crash;
 mod flow;
 mod objects;
@@ -80,6 +81,10 @@ impl Service {
     ) -> Self {
         let mut command = bindery(data_dir, root, endpoint, environment);
         command.args(["serve", "--listen", "127.0.0.1:0", "--workers", "2"]);
+        Self::spawn(command)
+    }
+
+    pub(super) fn spawn(mut command: Command) -> Self {
         Self(command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap())
     }
 }

@@ -51,6 +51,13 @@ impl TestServer {
 
     /// With a worker, and the notebooks root `s3://books/team` on `s3`.
     pub async fn start_on_store_root(s3: &S3Server, change: impl FnOnce(&mut Config)) -> Self {
+        let server = Self::start_idle_on_store_root(s3, change).await;
+        server.start_worker();
+        server
+    }
+
+    /// The same without a worker.
+    pub async fn start_idle_on_store_root(s3: &S3Server, change: impl FnOnce(&mut Config)) -> Self {
         let environment = s3.environment();
         let on_root = |config: &mut Config| {
             config.s3_endpoint = Some(s3.endpoint.clone());
@@ -58,9 +65,7 @@ impl TestServer {
             change(config);
         };
         let open = async |config| Engine::open_with_environment(config, &environment).await.unwrap();
-        let server = Self::start_opened(on_root, open).await;
-        server.start_worker();
-        server
+        Self::start_opened(on_root, open).await
     }
 
     /// Without a worker, after a change of the configuration.
