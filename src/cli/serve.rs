@@ -86,10 +86,11 @@ impl Service {
         let worker = tokio::spawn({
             let (engine, shutdown) = (engine.clone(), shutdown.clone());
             async move {
-                match works {
-                    true => engine.work(shutdown).await,
-                    false => Ok(engine.watch(false, shutdown).await),
+                if works {
+                    return engine.work(shutdown).await;
                 }
+                engine.watch(false, shutdown).await;
+                Ok(())
             }
         });
         if !address.ip().is_loopback() {

@@ -94,13 +94,13 @@ impl Engine {
             Some(error) if error.cell_index.is_none() => RunEnd::Complete,
             _ => RunEnd::Failed,
         };
-        let notebook = complete(recorder, end, error.as_ref(), end_time);
         let output = self.root().notebook("output_path", &execution.request.output_path)?;
         let output = output.output(id);
         let mut output = match saved {
-            Some(_) => output.resumed(saved),
+            Some(_) => output.resumed(saved).recognised(recorder.notebook()),
             None => output.beside(),
         };
+        let notebook = complete(recorder, end, error.as_ref(), end_time);
         output.save(&notebook, None).await?;
         Ok(Some(output.relative().to_owned()))
     }

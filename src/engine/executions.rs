@@ -168,15 +168,15 @@ impl Engine {
     /// The execution that an earlier request with the same idempotency key has got.
     async fn asked_before(&self, request: &ExecutionRequest) -> Result<Option<ExecutionId>> {
         let Some(key) = request.idempotency_key.as_deref() else { return Ok(None) };
-        let Some(first) = self.database().execution_by_key(key).await? else { return Ok(None) };
-        if !request.asks_the_same_as(&first.request) {
-            let what = format!("was given to another request, execution {}: take a new one", first.id);
+        let Some((first, asked)) = self.database().request_by_key(key).await? else { return Ok(None) };
+        if !request.asks_the_same_as(&asked) {
+            let what = format!("was given to another request, execution {first}: take a new one");
             return Err(
                 Error::invalid(format!("`Idempotency-Key` {what}")).with_field("Idempotency-Key", what)
             );
         }
-        tracing::debug!(execution.id = %first.id, "an execution was asked for once more");
-        Ok(Some(first.id))
+        tracing::debug!(execution.id = %first, "an execution was asked for once more");
+        Ok(Some(first))
     }
 
     /// One execution.

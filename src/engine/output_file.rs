@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 use super::{files, in_place};
 use crate::error::Result;
 use crate::notebook::Notebook;
+use crate::notebook::inject::ERROR_MARKER_TAG;
 
 /// The file that a run writes, and how it looked when the run last wrote it.
 #[derive(Debug)]
@@ -46,6 +47,16 @@ impl FileState {
     }
 }
 
+/// Whether one run wrote both: it says when it began, and nobody has changed a cell since.
+fn is_of_the_same_run(one: &Notebook, other: &Notebook) -> bool {
+    let begun = |notebook: &Notebook| notebook.metadata()?.get("papermill")?.get("start_time").cloned();
+    let sources = |notebook: &Notebook| {
+        let cells = notebook.cells().iter().filter(|cell| !cell.has_tag(ERROR_MARKER_TAG));
+        cells.map(|cell| cell.source().into_owned()).collect::<Vec<_>>()
+    };
+    begun(one).is_some() && begun(one) == begun(other) && sources(one) == sources(other)
+}
+
 impl OutputFile {
     /// A file at `path`, which clients know as `relative`. What is there now may be replaced.
     pub(super) fn new(path: PathBuf, relative: String, id: String) -> Self {
@@ -55,6 +66,20 @@ impl OutputFile {
     /// The same file taken up again: it looked like `written` when the run last wrote it, if it ever did.
     pub(super) fn resumed(self, written: Option<FileState>) -> Self {
         Self { written, ..self }
+    }
+
+    /// See [`super::run_output::RunOutput::recognised`]. A run's notebook says when the run began, and has its cells.
+    pub(super) fn recognised(self, ours: &Notebook) -> Self {
+        let now = FileState::of(&self.path);
+        if self.written.is_none() || self.written == now {
+            return self;
+        }
+        let theirs =
+            files::read(&self.path, &self.relative, u64::MAX - 1).and_then(|it| Notebook::parse(&it));
+        match theirs {
+            Ok(theirs) if is_of_the_same_run(&theirs, ours) => Self { written: now, ..self },
+            _ => self,
+        }
     }
 
     /// A file beside this one, for when what is there now may be somebody else's.
@@ -112,4 +137,41 @@ impl OutputFile {
 /// The name for what the run `id` writes beside the notebook `name`.
 pub(super) fn beside(name: &str, id: &str) -> String {
     format!("{}.execution-{id}.ipynb", name.strip_suffix(".ipynb").unwrap_or(name))
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Value, json};
+
+    use super::*;
+
+    fn notebook(began: &str, sources: &[&str]) -> Notebook {
+        let cell = |source: &&str| json!({"cell_type": "code", "execution_count": null, "metadata": {}, "outputs": [], "source": source});
+        let cells: Vec<Value> = sources.iter().map(cell).collect();
+        let metadata = json!({"papermill": {"start_time": began}});
+        Notebook::from_value(
+            json!({"cells": cells, "metadata": metadata, "nbformat": 4, "nbformat_minor": 4}),
+        )
+        .unwrap()
+    }
+
+    #[test]
+    fn a_later_state_of_the_same_run_is_ours_and_what_a_person_changed_is_not() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("a.ipynb");
+        let ours = notebook("2026-01-01T00:00:00", &["1", "2"]);
+        for (theirs, is_ours) in [
+            (notebook("2026-01-01T00:00:00", &["1", "2"]), true),
+            (notebook("2026-01-01T00:00:00", &["1", "changed"]), false),
+            (notebook("2026-01-01T00:00:00", &["1"]), false),
+            (notebook("2026-01-02T00:00:00", &["1", "2"]), false),
+        ] {
+            files::write(&path, "a", &theirs, false).unwrap();
+            let told = FileState { inode: 0, modified: (1, 2), size: 3 };
+            let file = OutputFile::new(path.clone(), "a.ipynb".into(), "7".into()).resumed(Some(told));
+            let mut file = file.recognised(&ours);
+            file.save(&ours).unwrap();
+            assert_eq!(file.moved_to().is_none(), is_ours, "{theirs:?}");
+        }
+    }
 }

@@ -46,12 +46,7 @@ impl Engine {
     ///
     /// # Errors
     /// When the lease was lost or the database stays away: then nothing more is written here.
-    pub(super) async fn run_leased(
-        &self,
-        lease: &Lease,
-        stop: watch::Receiver<Option<Stop>>,
-        standing: Standing,
-    ) -> Result<()> {
+    pub(super) async fn run_leased(&self, lease: &Lease, standing: Standing) -> Result<()> {
         let started = Instant::now();
         let execution = self.database().execution(lease.id).await?;
         tracing::info!(execution.id = %lease.id, attempt = lease.attempt, "an execution starts");
@@ -85,16 +80,15 @@ impl Engine {
         let shipping = journal.as_ref().and_then(|journal| Shipping::start(self, lease, journal));
         let mut recording = Recording::new(recorder, journal, Some(output), progress)
             .limited_to(self.config().max_output_size)
-            .leased_until(standing.ours_until);
+            .leased_until(standing.ours_until.clone());
         warnings
             .into_iter()
             .chain(journal_error.map(|error| error.message().to_owned()))
             .for_each(|it| recording.warn(it));
-        let asked_to_stop = stop.clone();
+        let asked_to_stop = standing.stop.clone();
         let tracking = self.start_tracking(&execution, &parameters).await;
-        let (kernel, ending) = self
-            .run_on_kernel(&execution, &spec, &tracking, &mut recording, started, stop, standing.held)
-            .await;
+        let (kernel, ending) =
+            self.run_on_kernel(&execution, &spec, &tracking, &mut recording, started, standing).await;
 
         let shutdown_grace = ending.shutdown_grace();
         // Whoever stopped it finds nothing left of it once the final status is there.
@@ -152,8 +146,12 @@ impl Engine {
         let keeping = self.prepare_to_keep(lease.id, request, &ending, kernel.as_ref(), warnings).await;
         let hands_back = matches!(ending, Ending::Stopped(Stop::WorkerStopped, _));
         match saved {
-            Ok(()) if hands_back && lease.attempt < lease.max_attempts && self.hand_back(lease).await => {
+            Ok(()) if hands_back && lease.attempt < lease.max_attempts => {
+                // The notebook has it all; once it is handed back, the file may be that of the next attempt.
                 journal.into_iter().for_each(Journal::remove);
+                if !self.hand_back(lease).await {
+                    self.write_final_while_held(lease, &finish, &asked_to_stop).await?;
+                }
             }
             Ok(()) => {
                 self.write_final_while_held(lease, &finish, &asked_to_stop).await?;
@@ -249,8 +247,7 @@ impl Engine {
         tracking: &Option<Tracking<'_>>,
         recording: &mut Recording,
         started: Instant,
-        stop: watch::Receiver<Option<Stop>>,
-        held: watch::Receiver<bool>,
+        Standing { stop, held, .. }: Standing,
     ) -> (Option<Kernel>, Ending) {
         let cwd = match self.working_folder(execution).await {
             Ok(cwd) => cwd,

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+use super::in_place;
 use super::journal::Journal;
 use super::object_output::{ObjectOutput, ObjectState};
 use super::output_file::{FileState, OutputFile};
@@ -34,6 +35,16 @@ impl RunOutput {
             (output, None) => output,
             // The root was another then: nothing says whose what is there now is.
             (output, Some(_)) => output.beside(),
+        }
+    }
+
+    /// The same, when what is there now is not as it was when a dead worker last told, but was written by the same run: it
+    /// may have died, or lost its database, between a save and the word of it.
+    pub(super) fn recognised(self, ours: &Notebook) -> Self {
+        match self {
+            Self::File(file) => Self::File(in_place(|| file.recognised(ours))),
+            // What is put into a store is told before.
+            object => object,
         }
     }
 

@@ -106,10 +106,11 @@ impl Engine {
     ) -> Result<Option<(Notebook, Option<String>)>> {
         let (id, end_time) = (execution.id, Timestamp::now());
         let Some((recorder, saved)) = self.replay(id, execution.attempts).await? else { return Ok(None) };
+        let output = self.root().notebook("output_path", &execution.request.output_path)?;
+        let output = output.output(id).resumed(saved).recognised(recorder.notebook());
         let notebook =
             blocking(move || Ok(complete(recorder, RunEnd::Failed, error.as_ref(), end_time))).await?;
-        let output = self.root().notebook("output_path", &execution.request.output_path)?;
-        let mut output = output.output(id).resumed(saved);
+        let mut output = output;
         output.save_within(LEASE, &notebook).await?;
         Ok(Some((notebook, output.moved_to().map(str::to_owned))))
     }
@@ -157,11 +158,17 @@ impl Engine {
         if execution.cancel_requested {
             finish.status = ExecutionStatus::Cancelled;
             finish.error = None;
-        } else if lease.attempt < lease.max_attempts && self.database().requeue_execution(&lease).await? {
+        } else if lease.attempt < lease.max_attempts {
+            // The notebook has it all; once it is in the queue again, the file may be that of the next attempt.
             journal::discard(&self.journal_dir(), lease.id);
-            self.inner.wakeup.notify();
-            tracing::info!(execution.id = %lease.id, attempt = lease.attempt, "it waits for another attempt");
-            return Ok(());
+            if self.database().requeue_execution(&lease).await? {
+                self.inner.wakeup.notify();
+                tracing::info!(execution.id = %lease.id, attempt = lease.attempt, "it waits for another attempt");
+                return Ok(());
+            }
+            // It was cancelled meanwhile.
+            finish.status = ExecutionStatus::Cancelled;
+            finish.error = None;
         }
         self.write_final(&lease, &finish).await?;
         journal::discard(&self.journal_dir(), lease.id);

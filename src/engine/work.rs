@@ -99,7 +99,7 @@ impl Engine {
             Orders { stop, hold, until },
             stopped,
         )));
-        if let Err(error) = self.run_leased(&lease, stop_seen, Standing { held, ours_until }).await {
+        if let Err(error) = self.run_leased(&lease, Standing { stop: stop_seen, held, ours_until }).await {
             // The lease runs out and the execution is settled then, from its journal.
             tracing::error!(execution.id = %id, %error, cause = error.cause(), "an execution cannot be finished now");
         }
@@ -119,6 +119,8 @@ struct Orders {
 
 /// How a run's lease stands.
 pub(super) struct Standing {
+    /// Why the run should stop.
+    pub(super) stop: watch::Receiver<Option<Stop>>,
     /// Whether the kernel has to be held.
     pub(super) held: watch::Receiver<bool>,
     /// Until when the execution is surely ours.
