@@ -13,7 +13,7 @@ use tokio::time::Instant;
 use super::messages::{raised, record, strings, timing};
 use super::over_limit::{self, or_over_limit};
 use super::recording::Recording;
-use super::stopping::{PATIENT, PROMPT, Stopping};
+use super::stopping::{FLOODED, PATIENT, PROMPT, Stopping};
 use crate::config::ByteSize;
 use crate::execution::{CellError, CellPolicy, Limits};
 use crate::kernel::limits::Exceeded;
@@ -254,7 +254,11 @@ impl CellRun<'_> {
                         if begins && is_stopping {
                             interrupt_again = Some(Instant::now() + SECOND_INTERRUPT);
                         }
+                        let is_cut = message.is_cut;
                         idle |= record(recording, parents, message, &request);
+                        if is_cut {
+                            recording.output_was_cut();
+                        }
                         for (comm_id, outputs) in recording.take_unsent_outputs() {
                             kernel.update_widget(comm_id, outputs).await;
                         }
@@ -264,7 +268,7 @@ impl CellRun<'_> {
                             let text = format!("the notebook put out more than {} (`max-output-size`)", ByteSize(limit));
                             let error = CellError::new(Some(cell), "OutputLimitError", text);
                             if !is_stopping {
-                                stopping = Some(Stopping::interrupt(kernel, Ending::OverLimit(error), PROMPT).await);
+                                stopping = Some(Stopping::interrupt(kernel, Ending::OverLimit(error), FLOODED).await);
                             }
                         }
                     }

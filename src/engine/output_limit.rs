@@ -48,6 +48,11 @@ impl OutputLimit {
         Some(event)
     }
 
+    /// More has come than there is room for in any case.
+    pub(super) fn hit(&mut self) {
+        self.hit = true;
+    }
+
     /// The limit in bytes when it has been hit; only once.
     pub(super) fn take_hit(&mut self) -> Option<u64> {
         (self.hit && !std::mem::replace(&mut self.told, true)).then_some(self.limit)

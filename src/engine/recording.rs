@@ -113,6 +113,11 @@ impl Recording {
         Self { ours_until: Some(until), ..self }
     }
 
+    /// Notes that an output came that was longer than all that there may be.
+    pub(super) fn output_was_cut(&mut self) {
+        self.output_limit.iter_mut().for_each(OutputLimit::hit);
+    }
+
     /// The limit in bytes when outputs have gone beyond it; only once.
     pub(super) fn take_limit_hit(&mut self) -> Option<u64> {
         self.output_limit.as_mut()?.take_hit()

@@ -286,6 +286,8 @@ impl Engine {
             Err(ending) => return (None, ending),
         };
         recording.kernel_info(kernel.info());
+        // Twice: what is that long in a message is longer than the limit in the notebook as well.
+        kernel.cut_texts_at(self.config().max_output_size.saturating_mul(2));
         let _holding = AbortOnDropHandle::new(tokio::spawn(hold(kernel.group(), held)));
         if !limits.resources.is_empty() {
             let marks =

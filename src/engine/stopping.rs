@@ -13,6 +13,8 @@ pub(super) const PATIENT: Duration = Duration::from_secs(5);
 /// The same when somebody waits for the end: with the steps below and a heartbeat (`work.rs`) before them, the final
 /// status is written within 5 s of the request.
 pub(super) const PROMPT: Duration = Duration::from_secs(2);
+/// The same when it floods us: nothing more is taken of it, and until it ends it goes on.
+pub(super) const FLOODED: Duration = Duration::from_millis(500);
 /// How long a kernel may take to end by SIGTERM.
 const TERMINATE_GRACE: Duration = Duration::from_millis(500);
 /// How long the death of a killed kernel is waited for; one that hangs in the system dies when the system lets it.

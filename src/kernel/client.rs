@@ -358,7 +358,10 @@ async fn read<S: SocketRecv>(
             Ok(message) => match inbox.wants() {
                 Wanted::Nothing => continue,
                 wanted => {
-                    match Message::read(message.into_vec(), &signature, wanted != Wanted::All).transpose() {
+                    let without_outputs = wanted != Wanted::All;
+                    match Message::read(message.into_vec(), &signature, without_outputs, inbox.longest())
+                        .transpose()
+                    {
                         Some(read) => read,
                         None => continue,
                     }

@@ -26,6 +26,13 @@ impl Kernel {
         self.limits.as_ref()?.look().await
     }
 
+    /// Reads of a stream's text no more than about so many bytes of a message ([`Message::is_cut`]).
+    ///
+    /// [`Message::is_cut`]: super::message::Message::is_cut
+    pub fn cut_texts_at(&self, bytes: u64) {
+        self.inbox.cut_at(usize::try_from(bytes).unwrap_or(usize::MAX));
+    }
+
     /// Leaves all that the kernel puts out from now on unread.
     pub fn drop_outputs(&self) {
         self.inbox.drop_outputs();

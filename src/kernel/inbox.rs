@@ -44,6 +44,7 @@ struct State {
     waiting: VecDeque<Incoming>,
     writers: usize,
     wanted: Wanted,
+    longest: Option<usize>,
 }
 
 impl Shared {
@@ -82,6 +83,11 @@ impl Inbox {
         state.waiting.retain(|it| !matches!(it, Incoming::Iopub(message) if message.is_output()));
     }
 
+    /// Takes of a stream's text no more than about so many bytes of a message.
+    pub(super) fn cut_at(&self, bytes: usize) {
+        self.shared.state().longest = Some(bytes);
+    }
+
     /// Takes nothing from now on, and forgets what waits.
     pub(super) fn drop_all(&self) {
         let mut state = self.shared.state();
@@ -99,6 +105,11 @@ impl Writer {
     /// What needs to be read.
     pub(super) fn wants(&self) -> Wanted {
         self.shared.state().wanted
+    }
+
+    /// Of how many bytes of a stream's message more are not read.
+    pub(super) fn longest(&self) -> usize {
+        self.shared.state().longest.unwrap_or(usize::MAX)
     }
 
     pub(super) fn push(&self, incoming: Incoming) {
@@ -139,6 +150,7 @@ fn append_stream(last: &mut Message, message: Message) -> Option<Message> {
     match (last.content.get_mut("text"), message.content.get("text")) {
         (Some(Value::String(text)), Some(Value::String(more))) if continues => {
             text.push_str(more);
+            last.is_cut |= message.is_cut;
             None
         }
         _ => Some(message),
@@ -158,6 +170,7 @@ mod tests {
             parent_id: Some(parent.into()),
             content: json!({"name": name, "text": text}).as_object().cloned().unwrap_or_default(),
             buffers: Vec::new(),
+            is_cut: false,
         })
     }
 

@@ -48,6 +48,8 @@ pub struct Message {
     pub content: Map<String, Value>,
     /// Binary parts, for widgets.
     pub buffers: Vec<Bytes>,
+    /// Whether a stream's text was so long that only its begin was read.
+    pub is_cut: bool,
 }
 
 #[derive(Deserialize, Default)]
@@ -62,7 +64,8 @@ struct Header {
 
 impl Message {
     /// Reads a message as it came over the wire (jupyter_client's `session.py`). One that only puts out something is
-    /// left unread with `without_outputs`: then there is `None`.
+    /// left unread with `without_outputs`: then there is `None`. Of a stream's text whose content has more bytes than
+    /// `longest`, about so many are read.
     ///
     /// # Errors
     /// `Kernel` when a part is missing, the signature is another's, or a part is not the JSON that the protocol asks
@@ -71,6 +74,7 @@ impl Message {
         frames: Vec<Bytes>,
         signature: &Signature,
         without_outputs: bool,
+        longest: usize,
     ) -> Result<Option<Self>> {
         let mut frames = frames.into_iter();
         if !frames.by_ref().any(|frame| frame == DELIMITER) {
@@ -94,11 +98,16 @@ impl Message {
             signed.try_into().map_err(|_| Error::kernel("the kernel sent a message that lacks parts"))?;
         let header: Header = decode_part("header", &header)?;
         let parent: Header = serde_json::from_slice(&parent).unwrap_or_default();
+        let begin = (header.msg_type == "stream" && content.len() > longest)
+            .then(|| begin_of_stream(&content, longest))
+            .flatten();
+        let is_cut = begin.is_some();
         Ok(Some(Self {
+            is_cut,
             msg_type: header.msg_type,
             date: header.date,
             parent_id: parent.msg_id,
-            content: decode_part("content", &content)?,
+            content: begin.map_or_else(|| decode_part("content", &content), Ok)?,
             buffers: frames.collect(),
         }))
     }
@@ -112,6 +121,24 @@ impl Message {
     pub fn text(&self, field: &str) -> &str {
         self.content.get(field).and_then(Value::as_str).unwrap_or_default()
     }
+}
+
+/// The content of a stream with about the first `length` bytes of its text, so that what has no room is not decoded,
+/// which takes several times its size; `None` when its text is not what it ends with.
+fn begin_of_stream(content: &[u8], length: usize) -> Option<Map<String, Value>> {
+    let mut begin = content.get(..length)?;
+    // Not in the middle of a character, nor of an escape, which has six bytes at most.
+    let is_inside = |byte: u8| byte & 0b1100_0000 == 0b1000_0000;
+    while content.get(begin.len()).is_some_and(|next| is_inside(*next)) {
+        begin = &begin[..begin.len() - 1];
+    }
+    (0..6)
+        .find_map(|shorter| {
+            let mut text = begin.get(..begin.len().checked_sub(shorter)?)?.to_vec();
+            text.extend_from_slice(b"\"}");
+            decode_part::<Map<String, Value>>("content", &text).ok()
+        })
+        .filter(|content| content.get("text").is_some_and(Value::is_string))
 }
 
 /// The bytes that pairs of hexadecimal digits stand for; none when they are no such.
@@ -152,7 +179,8 @@ mod tests {
         // printf '%s' '{"msg_type":"stream"}{"msg_id":"1"}{}{"text":"a"}' | openssl dgst -sha256 -hmac key
         let sent = "9da02ee76832387d99d0f36b8d2626f9f3ea4d8f3274d58f719fbf9132925340";
         let parts = [r#"{"msg_type":"stream"}"#, r#"{"msg_id":"1"}"#, "{}", r#"{"text":"a"}"#, "buffer"];
-        let read = |frames: Vec<Bytes>, signature: &Signature| Message::read(frames, signature, false);
+        let read =
+            |frames: Vec<Bytes>, signature: &Signature| Message::read(frames, signature, false, usize::MAX);
         let message = read(frames(sent, &parts), &signature()).unwrap().unwrap();
         assert_eq!((message.msg_type.as_str(), message.parent_id.as_deref()), ("stream", Some("1")));
         assert_eq!((message.text("text"), message.buffers.len()), ("a", 1));
@@ -165,9 +193,33 @@ mod tests {
     }
 
     #[test]
+    fn of_a_text_that_is_too_long_the_begin_is_read() {
+        let content = r#"{"name": "stdout", "text": "aé\n\u001b\\zzzzzzzz"}"#.as_bytes();
+        let text = |length: usize| {
+            let content = begin_of_stream(content, length)?;
+            content["text"].as_str().map(str::to_owned)
+        };
+        let whole = "aé\n\u{1b}\\zzzzzzzz";
+        let start = content.iter().position(|byte| *byte == b'a').unwrap();
+        for length in start..content.len() - 2 {
+            let begin = text(length).unwrap();
+            assert!(whole.starts_with(&begin), "{length}: {begin:?}");
+            assert!(begin.len() + 6 >= (length - start).saturating_sub(6), "{length}: {begin:?}");
+        }
+        assert_eq!(text(5), None);
+        let other_order = br#"{"text": "aaaaaaaaaaaaaaaaaaa", "name": "stdout"}"#;
+        assert_eq!(begin_of_stream(other_order, 35), None);
+    }
+
+    #[test]
     fn outputs_that_nobody_wants_are_not_read() {
         let read = |header: &'static str| {
-            Message::read(frames("", &[header, "{}", "{}", "what is no JSON"]), &signature(), true)
+            Message::read(
+                frames("", &[header, "{}", "{}", "what is no JSON"]),
+                &signature(),
+                true,
+                usize::MAX,
+            )
         };
         assert!(read(r#"{"msg_type":"stream"}"#).unwrap().is_none());
         assert!(read(r#"{"msg_type":"status"}"#).is_err());
