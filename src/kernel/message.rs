@@ -200,7 +200,7 @@ mod tests {
             content["text"].as_str().map(str::to_owned)
         };
         let whole = "aé\n\u{1b}\\zzzzzzzz";
-        let start = content.iter().position(|byte| *byte == b'a').unwrap();
+        let start = content.windows(3).position(|bytes| bytes == "aé".as_bytes()).unwrap();
         for length in start..content.len() - 2 {
             let begin = text(length).unwrap();
             assert!(whole.starts_with(&begin), "{length}: {begin:?}");
