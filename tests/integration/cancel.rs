@@ -73,9 +73,12 @@ time.sleep(300)";
     let id = bindery.submit("parent.ipynb", &[parent]).await;
     let started = bindery.root().join("started");
     until("the cell runs", async || started.exists().then_some(())).await;
-    assert!(processes_of(id, bindery.root()).len() >= 4, "the children are seen");
-    bindery.engine.cancel_execution(id).await.unwrap();
+    until("kernel, children and orphan run", async || {
+        (processes_of(id, bindery.root()).len() >= 4).then_some(())
+    })
+    .await;
     let asked = Instant::now();
+    bindery.engine.cancel_execution(id).await.unwrap();
     assert_eq!(bindery.end(id).await.status, ExecutionStatus::Cancelled);
     assert!(asked.elapsed() < AT_MOST, "{:?}", asked.elapsed());
     // A killed process may take a moment to be gone.
