@@ -90,7 +90,10 @@ def parse():
     parser.add_argument("--clients", type=int, default=2, help="clients that submit at the same time")
     parser.add_argument("--warm", type=int, default=0, help="kernels that each worker keeps ready")
     parser.add_argument("--patience", type=float, default=120, help="how long nothing may happen, in seconds")
-    parser.add_argument("--postgres-url", help="a cluster, with the rights of a superuser")
+    parser.add_argument(
+        "--postgres-url", default=os.environ.get("BINDERY_TEST_POSTGRES"),
+        help="a cluster, with the rights of a superuser [default: $BINDERY_TEST_POSTGRES]",
+    )  # fmt: skip
     parser.add_argument("--postgres-programs", type=pathlib.Path, help="the folder of psql")
     parser.add_argument("--folder", help="in which data dirs are made and removed again")
     parser.add_argument("--markdown", type=pathlib.Path, metavar="FILE")

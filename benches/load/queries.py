@@ -5,6 +5,7 @@
 import argparse
 import contextlib
 import json
+import os
 import pathlib
 import re
 import subprocess
@@ -96,7 +97,10 @@ def run(options, program, *arguments):
 
 def parse():
     parser = argparse.ArgumentParser(prog="load --queries", description=__doc__)
-    parser.add_argument("--postgres-url", required=True, help="a cluster, with the rights of a superuser")
+    given = os.environ.get("BINDERY_TEST_POSTGRES")
+    parser.add_argument(
+        "--postgres-url", required=not given, default=given, help="a cluster, with the rights of a superuser [default: $BINDERY_TEST_POSTGRES]"
+    )
     parser.add_argument("--postgres-programs", required=True, type=pathlib.Path, help="the folder of psql and pgbench")
     parser.add_argument("--connections", type=int, default=16)
     parser.add_argument("--only", help="those whose names begin so")

@@ -4,6 +4,7 @@
 import argparse
 import collections
 import json
+import os
 import pathlib
 import random
 import shutil
@@ -171,8 +172,8 @@ def show(tally):
         if isinstance(value, dict):
             value = ", ".join(f"{key} {count}" for key, count in value.items()) or "none"
         if name != "violations":
-            print(f"{name + ':':24}{value}")
-    print(f"{'violations:':24}{len(tally['violations'])}")
+            print(f"{name + ':':23} {value}")
+    print(f"{'violations:':23} {len(tally['violations'])}")
     for fault in tally["violations"]:
         print(f"  {fault}")
 
@@ -192,7 +193,10 @@ def parse():
     parser.add_argument("--concurrency", type=int, default=2, help="executions at the same time, of each worker")
     parser.add_argument("--clients", type=int, default=4, help="clients that submit at the same time")
     parser.add_argument("--no-streams", action="store_true", help="read no event streams")
-    parser.add_argument("--postgres-url", help="a database for this alone, with the rights of a superuser")
+    parser.add_argument(
+        "--postgres-url", default=os.environ.get("BINDERY_TEST_POSTGRES"),
+        help="a database for this alone, with the rights of a superuser [default: $BINDERY_TEST_POSTGRES]",
+    )  # fmt: skip
     parser.add_argument("--postgres-programs", help="the folder of pg_ctl and psql")
     parser.add_argument("--postgres-folder", help="the folder in which its data are, as `data`")
     parser.add_argument("--folder", help="where all files go, and stay")

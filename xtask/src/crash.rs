@@ -27,7 +27,7 @@ pub fn run(arguments: &[String]) -> Result<(), Failed> {
     if asks_for_postgres(arguments) {
         postgres::install(&mut steps, &data_dir)?;
         let cluster = cluster.insert(postgres::start(&data_dir, WITHOUT_SYNC)?);
-        rounds.arg("--postgres-url").arg(&cluster.url).arg("--postgres-folder").arg(&cluster.folder);
+        rounds.env(postgres::VARIABLE, &cluster.url).arg("--postgres-folder").arg(&cluster.folder);
         rounds.arg("--postgres-programs").args(find_programs(&data_dir));
     }
     let done = steps.run("crash rounds", &mut rounds);

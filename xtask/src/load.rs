@@ -45,7 +45,7 @@ fn on_postgres(steps: &mut Steps, name: &str, mut tool: Command) -> Result<(), F
     let data_dir = data_dir()?;
     postgres::install(steps, &data_dir)?;
     let cluster = postgres::start(&data_dir, "")?;
-    tool.arg("--postgres-url").arg(&cluster.url);
+    tool.env(postgres::VARIABLE, &cluster.url);
     tool.arg("--postgres-programs").args(find_programs(&data_dir));
     let done = steps.run(name, &mut tool);
     drop(cluster);
