@@ -155,8 +155,8 @@ mod tests {
         .unwrap()
     }
 
-    #[test]
-    fn a_later_state_of_the_same_run_is_ours_and_what_a_person_changed_is_not() {
+    #[tokio::test]
+    async fn a_later_state_of_the_same_run_is_ours_and_what_a_person_changed_is_not() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("a.ipynb");
         let ours = notebook("2026-01-01T00:00:00", &["1", "2"]);
