@@ -124,11 +124,11 @@ impl Database {
     /// # Errors
     /// `Unavailable` when the database cannot be used.
     pub async fn undelivered(&self) -> Result<Vec<ExecutionId>> {
-        let Pool::Postgres(pool) = &self.pool else { return Ok(Vec::new()) };
-        let ids: Vec<i64> = sqlx::query_scalar("SELECT id FROM executions WHERE undelivered = 1 ORDER BY id")
-            .fetch_all(pool)
-            .await
-            .map_err(lost)?;
+        let ids: Vec<i64> = on!(self, pool => sqlx::query_scalar(
+            "SELECT id FROM executions WHERE undelivered = 1 ORDER BY id",
+        )
+        .fetch_all(pool).await)
+        .map_err(lost)?;
         Ok(ids.into_iter().map(ExecutionId).collect())
     }
 }

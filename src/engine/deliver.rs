@@ -29,13 +29,10 @@ impl Engine {
         self.kill_leftovers().await;
         self.forget_the_old().await;
         let folder = self.journal_dir();
-        let Ok(mut left) = blocking(move || Ok(journal::left(&folder))).await else { return };
-        if self.database().is_shared() {
-            let Ok(undelivered) = self.database().undelivered().await else { return };
-            self.discard_settled(&left, &undelivered).await;
-            left = undelivered;
-        }
-        for id in left {
+        let Ok(left) = blocking(move || Ok(journal::left(&folder))).await else { return };
+        let Ok(undelivered) = self.database().undelivered().await else { return };
+        self.discard_settled(&left, &undelivered).await;
+        for id in undelivered {
             match self.deliver(id).await {
                 Ok(Some(path)) => {
                     tracing::info!(execution.id = %id, notebook = %path, "a notebook that could not be saved is saved now");
@@ -46,7 +43,8 @@ impl Engine {
         }
     }
 
-    /// Removes the journals on this machine of executions that others have settled since, or that are delivered.
+    /// Removes the journals on this machine of executions that are saved: others have settled or delivered them, or their
+    /// worker died with the last step before it.
     async fn discard_settled(&self, left: &[ExecutionId], undelivered: &[ExecutionId]) {
         for id in left.iter().filter(|id| !undelivered.contains(id)) {
             let Ok(execution) = self.database().execution(*id).await else { continue };
@@ -72,7 +70,7 @@ impl Engine {
         };
         // Another worker may be at it.
         let (database, owner) = (self.database(), &self.inner.owner);
-        if database.is_shared() && !database.claim_delivery(id, owner, LEASE * 6, database.now()).await? {
+        if !database.claim_delivery(id, owner, LEASE * 6, database.now()).await? {
             return Ok(None);
         }
         let path = self.save_left(&execution, end_time).await?;
