@@ -1,5 +1,6 @@
 //! Executions: accepted, looked at, waited for, cancelled. What a worker does with them is in `run.rs`.
 
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -98,11 +99,21 @@ impl Engine {
         let data_dir = self.config().data_dir.clone();
         let kernel_name = request.kernel_name.clone();
         let source = notebook_path.source(limit).await?;
+        let only_accepts = self.database().is_shared() && !self.inner.works.load(Ordering::Relaxed);
         blocking(move || {
             let mut notebook = Notebook::parse(&source.read()?)?;
-            let spec = find_kernel(&data_dir, &notebook, kernel_name.as_deref()).map_err(kernel_field)?;
+            let parameters = parameters.unwrap_or_default();
+            let spec = match find_kernel(&data_dir, &notebook, kernel_name.as_deref()) {
+                // The kernels are where the workers are.
+                Err(error) if error.kind() == ErrorKind::NotFound && only_accepts => None,
+                spec => Some(spec.map_err(kernel_field)?),
+            };
+            let options = match &spec {
+                Some(spec) => inject_options(spec),
+                None => InjectOptions { kernel_name: kernel_name.as_deref(), ..InjectOptions::default() },
+            };
             // Bound once here for the errors alone, so that they reach the caller and not only the record.
-            super::notebooks::bind(&mut notebook, &parameters.unwrap_or_default(), inject_options(&spec))?;
+            super::notebooks::bind(&mut notebook, &parameters, options)?;
             Ok(())
         })
         .await?;

@@ -37,6 +37,7 @@ mod work;
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 
 use tokio::sync::{Semaphore, broadcast};
 use tokio_util::sync::CancellationToken;
@@ -71,6 +72,8 @@ struct Inner {
     milestones: broadcast::Sender<(ExecutionId, Milestone)>,
     /// Told when something was asked of an execution in this process, so that it is heard before the next heartbeat.
     asks: broadcast::Sender<ExecutionId>,
+    /// Whether executions are run in this process.
+    works: AtomicBool,
     /// A place for each kernel that is ending, as many as there are workers.
     endings: Arc<Semaphore>,
     /// A place for each kernel that is kept for a person, as many as there are workers.
@@ -170,6 +173,7 @@ impl Engine {
                 owner: uuid::Uuid::new_v4().to_string(),
                 milestones: broadcast::channel(1024).0,
                 asks: broadcast::channel(1024).0,
+                works: AtomicBool::new(false),
                 endings: Arc::new(Semaphore::new(config.workers)),
                 keeping: Arc::new(Semaphore::new(config.workers)),
                 stop_keeping: CancellationToken::new(),

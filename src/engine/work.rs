@@ -1,5 +1,6 @@
 //! What a worker does around its runs: claims them and keeps their leases. What others left is in `settle.rs`.
 
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use tokio::sync::{broadcast, watch};
@@ -31,6 +32,7 @@ impl Engine {
     /// # Errors
     /// `Internal` when the queue gives up, which it has no reason to.
     pub async fn work(&self, shutdown: CancellationToken) -> Result<()> {
+        self.inner.works.store(true, Ordering::Relaxed);
         let settling = AbortOnDropHandle::new(tokio::spawn(self.clone().settle_abandoned(shutdown.clone())));
         let deliverer = self.clone();
         let _delivering = AbortOnDropHandle::new(tokio::spawn(async move {

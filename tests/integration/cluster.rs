@@ -32,6 +32,8 @@ impl Cluster {
         std::fs::create_dir(&root).unwrap();
         let change = |config: &mut bindery::config::Config| {
             config.database_url.clone_from(&url);
+            // A server that only accepts has no kernels.
+            config.data_dir = folder.path().join("server");
             config.notebooks_root = bindery::config::NotebooksRootConfig::Folder(root.clone());
         };
         let server = TestServer::start_with(change, None).await;
@@ -256,7 +258,7 @@ async fn a_run_outlives_a_database_that_is_away_for_longer_than_a_lease() {
 open('begun', 'w').close()
 begun = last = time.monotonic()
 longest = 0
-while last - begun < 22:
+while last - begun < 36:
     time.sleep(0.05)
     now = time.monotonic()
     longest, last = max(longest, now - last), now
@@ -264,13 +266,13 @@ print('longest', longest)";
     let id = cluster.submit("away.ipynb", &["print('before')", cell], json!({})).await;
     cluster.written("begun").await;
     proxy.cut(true);
-    tokio::time::sleep(Duration::from_secs(14)).await;
+    tokio::time::sleep(Duration::from_secs(30)).await;
     proxy.cut(false);
     let ended = cluster.server.poll_to_end(id).await;
     assert_eq!(ended["status"], "success", "{ended:#}");
     let texts = cluster.texts("away.ipynb");
     let longest: f64 = texts[1].strip_prefix("longest ").unwrap().trim().parse().unwrap();
-    assert!(longest > 3.0, "past its lease the kernel was held: {longest}");
+    assert!(longest > 15.0, "past its lease the kernel was held: {longest}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
