@@ -76,17 +76,15 @@ impl Database {
         Ok(rows.into_iter().map(part).collect())
     }
 
-    /// Forgets the journals of what ended before `before` (microseconds) and is saved; says how many parts these were.
+    /// Forgets the journals of what ended before `before` and is saved; says how many parts these were.
     ///
     /// # Errors
     /// `Unavailable` when the database cannot be used.
     pub async fn forget_journals(&self, before: jiff::Timestamp) -> Result<u64> {
         let Pool::Postgres(pool) = &self.pool else { return Ok(0) };
         let done = sqlx::query(
-            "DELETE FROM execution_events WHERE execution_id IN (SELECT executions.id FROM executions \
-             WHERE executions.id IN (SELECT DISTINCT execution_id FROM execution_events) \
-             AND executions.end_time < $1 AND executions.undelivered = 0 \
-             AND executions.status IN ('success', 'failed', 'cancelled'))",
+            "DELETE FROM execution_events USING executions WHERE executions.id = execution_id \
+             AND end_time < $1 AND undelivered = 0 AND status IN ('success', 'failed', 'cancelled')",
         )
         .bind(before.as_microsecond())
         .execute(pool)

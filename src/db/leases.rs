@@ -75,28 +75,17 @@ impl Database {
              AND status = 'pending' RETURNING id, attempts, max_attempts",
             self.row_lock()
         );
-        let query = || {
-            (
-                text.clone(),
-                owner,
-                expiry(now, lease),
-                micros(now),
-                limits.running.map(number),
-                limits.running_per_user.map(number),
-            )
-        };
         macro_rules! claim {
-            ($executor:expr) => {{
-                let (text, owner, expiry, now, running, per_user) = query();
+            ($executor:expr) => {
                 sqlx::query_as::<_, (i64, i64, i64)>(sqlx::AssertSqlSafe(text))
                     .bind(owner)
-                    .bind(expiry)
-                    .bind(now)
-                    .bind(running)
-                    .bind(per_user)
+                    .bind(expiry(now, lease))
+                    .bind(micros(now))
+                    .bind(limits.running.map(number))
+                    .bind(limits.running_per_user.map(number))
                     .fetch_all($executor)
                     .await
-            }};
+            };
         }
         let rows = match &self.pool {
             // Two that count at the same time would both see room for one.

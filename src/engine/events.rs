@@ -76,7 +76,7 @@ impl Engine {
     /// kept: until the end where the database is a file, for some minutes more where it is shared.
     ///
     /// # Errors
-    /// `NotFound`. In the stream `Unavailable`, when the record or the journal cannot be read for once: it goes on.
+    /// `NotFound`. While the record or the journal cannot be read, the stream waits.
     pub async fn events(
         &self,
         id: ExecutionId,

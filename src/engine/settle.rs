@@ -107,10 +107,9 @@ impl Engine {
         let (id, end_time) = (execution.id, Timestamp::now());
         let Some((recorder, saved)) = self.replay(id, execution.attempts).await? else { return Ok(None) };
         let output = self.root().notebook("output_path", &execution.request.output_path)?;
-        let output = output.output(id).resumed(saved).recognised(recorder.notebook());
+        let mut output = output.output(id).resumed(saved).recognised(recorder.notebook());
         let notebook =
             blocking(move || Ok(complete(recorder, RunEnd::Failed, error.as_ref(), end_time))).await?;
-        let mut output = output;
         output.save_within(LEASE, &notebook).await?;
         Ok(Some((notebook, output.moved_to().map(str::to_owned))))
     }

@@ -17,10 +17,15 @@ const ROUNDS: usize = 50;
 
 /// Kills every process of ours whose environment at its start held all of `variables`. Says how many.
 pub fn kill(variables: &[(&str, &str)]) -> usize {
+    kill_all(|| find(variables))
+}
+
+/// Kills all that `find` finds, in such a way that none gets away. Says how many.
+pub(super) fn kill_all(mut find: impl FnMut() -> Vec<Pid>) -> usize {
     let mut stopped = HashSet::new();
     // Stopped first, all of them: what is stopped starts no more, and what it had started meanwhile is found next.
     for _ in 0..ROUNDS {
-        let found: Vec<Pid> = find(variables).into_iter().filter(|pid| stopped.insert(*pid)).collect();
+        let found: Vec<Pid> = find().into_iter().filter(|pid| stopped.insert(*pid)).collect();
         if found.is_empty() {
             break;
         }

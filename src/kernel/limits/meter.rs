@@ -4,8 +4,9 @@ use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 use std::time::Duration;
 
-use rustix::process::{Pid, Signal, kill_process, kill_process_group};
+use rustix::process::{Pid, Signal, kill_process_group};
 
+use super::super::orphans;
 use super::Exceeded;
 use super::group::Group;
 use super::process::{self, Process};
@@ -13,8 +14,6 @@ use crate::execution::ResourceLimits;
 
 /// Of no more processes than this, the largest, memory is measured exactly; what the others share is taken to be alike.
 const MEASURED_EXACTLY: usize = 64;
-/// How often more processes are looked for while they are stopped.
-const ROUNDS: usize = 50;
 
 /// A process by its number and its begin, which no other has.
 type Identity = (i32, u64);
@@ -106,27 +105,10 @@ impl Meter {
         if let Some(kernel) = Pid::from_raw(self.kernel) {
             let _ = kill_process_group(kernel, Signal::KILL);
         }
-        // Stopped first, all of them: what is stopped starts no more, and what it had started meanwhile is found next.
-        let mut stopped = HashSet::new();
-        for _ in 0..ROUNDS {
-            let processes = self.processes();
-            let found: Vec<_> = processes
-                .iter()
-                .filter(|it| it.lives)
-                .filter_map(|it| Pid::from_raw(it.pid))
-                .filter(|pid| stopped.insert(*pid))
-                .collect();
-            if found.is_empty() {
-                break;
-            }
-            for pid in found {
-                // An error means that it has gone meanwhile.
-                let _ = kill_process(pid, Signal::STOP);
-            }
-        }
-        for pid in stopped {
-            let _ = kill_process(pid, Signal::KILL);
-        }
+        orphans::kill_all(|| {
+            let living = self.processes().into_iter().filter(|it| it.lives);
+            living.filter_map(|it| Pid::from_raw(it.pid)).collect()
+        });
     }
 
     /// The processes of the execution; of those that have ended, what the system still knows.
