@@ -156,18 +156,11 @@ impl Write for Sink<'_> {
 /// What a journal tells: the notebook, and how it looked where it was last saved, if it ever was.
 pub(super) type Replayed = (Recorder, Option<SavedState>);
 
-/// What the journal of an execution tells; `None` when there is none, or the run had not begun.
-pub(super) fn replay(folder: &Path, id: ExecutionId) -> Result<Option<Replayed>> {
+/// What the journal of an execution tells; `None` when there is none, or the run had not begun, or it is of another attempt
+/// than the one that is wanted.
+pub(super) fn replay(folder: &Path, id: ExecutionId, wanted: Option<u32>) -> Result<Option<Replayed>> {
     match open(folder, id)? {
-        Some(file) => replay_lines(id, None, BufReader::new(file)),
-        None => Ok(None),
-    }
-}
-
-/// The same for one attempt; `None`, too, when the journal is of another.
-pub(super) fn replay_attempt(folder: &Path, id: ExecutionId, attempt: u32) -> Result<Option<Replayed>> {
-    match open(folder, id)? {
-        Some(file) => replay_lines(id, Some(attempt), BufReader::new(file)),
+        Some(file) => replay_lines(id, wanted, BufReader::new(file)),
         None => Ok(None),
     }
 }
@@ -195,7 +188,7 @@ fn not_read(id: ExecutionId, error: std::io::Error) -> Error {
     Error::unavailable(format!("the journal of execution {id} cannot be read")).with_source(error)
 }
 
-/// What the lines of a journal tell.
+/// The same of the lines of a journal.
 pub(super) fn replay_lines(
     id: ExecutionId,
     wanted: Option<u32>,
@@ -267,12 +260,15 @@ mod tests {
         let recorder = Recorder::start(notebook, T0);
         let mut journal = Journal::create(folder.path(), id, 1, T0, recorder.notebook()).unwrap();
         assert!(
-            replay(folder.path(), id).unwrap().is_none(),
+            replay(folder.path(), id, None).unwrap().is_none(),
             "nothing has been saved yet: the run has not begun"
         );
         journal.append(&Event::CellStarted { cell: 0, time: T0.into() }).unwrap();
         // The disk of the notebooks may have been full from the start.
-        assert!(replay(folder.path(), id).unwrap().unwrap().1.is_none(), "it has begun, and was never saved");
+        assert!(
+            replay(folder.path(), id, None).unwrap().unwrap().1.is_none(),
+            "it has begun, and was never saved"
+        );
         let states = [1, 2].map(|size| SavedState::File(FileState { inode: 7, modified: (1, 2), size }));
         states.iter().for_each(|state| journal.append_saved(state).unwrap());
         journal.append(&stream("kept\n")).unwrap();
@@ -281,12 +277,12 @@ mod tests {
         let bytes = std::fs::read(&file).unwrap();
         std::fs::write(&file, &bytes[..bytes.len() - 10]).unwrap();
 
-        let (recorder, saved) = replay(folder.path(), id).unwrap().unwrap();
+        let (recorder, saved) = replay(folder.path(), id, None).unwrap().unwrap();
         assert_eq!(saved.as_ref(), Some(&states[1]));
         let notebook = recorder.finish(RunEnd::Failed, T0);
         assert_eq!(notebook.cells()[0].outputs()[0]["text"], json!(["kept\n"]));
         discard(folder.path(), id);
-        assert!(replay(folder.path(), id).unwrap().is_none());
+        assert!(replay(folder.path(), id, None).unwrap().is_none());
     }
 
     #[test]
@@ -304,7 +300,7 @@ mod tests {
         assert!(journal.append(&stream("b")).is_err());
         journal.file = disk;
         journal.append(&stream("c")).unwrap();
-        let (recorder, _) = replay(folder.path(), id).unwrap().unwrap();
+        let (recorder, _) = replay(folder.path(), id, None).unwrap().unwrap();
         assert_eq!(recorder.finish(RunEnd::Failed, T0).cells()[0].outputs()[0]["text"], json!(["abc"]));
     }
 }

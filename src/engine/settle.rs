@@ -79,11 +79,11 @@ impl Engine {
     /// What the journal of an attempt tells: from this machine, where it has all, else from the database.
     pub(super) async fn replay(&self, id: ExecutionId, attempt: u32) -> Result<Option<Replayed>> {
         let folder = self.journal_dir();
-        if !self.database().is_shared() {
-            return blocking(move || journal::replay(&folder, id)).await;
-        }
-        if let Some(replayed) = blocking(move || journal::replay_attempt(&folder, id, attempt)).await? {
-            return Ok(Some(replayed));
+        let is_shared = self.database().is_shared();
+        let wanted = is_shared.then_some(attempt);
+        let replayed = blocking(move || journal::replay(&folder, id, wanted)).await?;
+        if replayed.is_some() || !is_shared {
+            return Ok(replayed);
         }
         let mut lines = Vec::new();
         loop {
