@@ -14,6 +14,7 @@ pub mod notebook;
 pub mod queue;
 #[cfg(feature = "evcxr")]
 pub mod rust_kernel;
+pub mod schedule;
 pub mod store;
 
 pub use error::{Error, ErrorKind, Result};
