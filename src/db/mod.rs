@@ -14,6 +14,7 @@ mod postgres;
 mod record;
 mod retention;
 mod sqlite;
+mod transaction;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
@@ -26,6 +27,7 @@ pub use executions::ExecutionFilter;
 pub use leases::{ClaimLimits, Finish, Lease};
 pub use notebooks::{NewNotebook, NotebookChange, NotebookRecord};
 pub use notify::{Change, Changes, Interest};
+pub use transaction::Transaction;
 
 /// The database; clones share one pool.
 #[derive(Debug, Clone)]

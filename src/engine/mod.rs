@@ -1,6 +1,7 @@
 //! The use cases: the only place where database, store, queue, kernels and MLflow meet. One file per noun.
 
 mod cells;
+mod coordination;
 mod deliver;
 pub mod events;
 pub mod execute;
