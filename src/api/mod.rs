@@ -13,6 +13,7 @@ mod metrics;
 mod notebooks;
 mod observe;
 mod openapi;
+mod schedules;
 mod system;
 mod templates;
 mod upload;
@@ -96,6 +97,16 @@ routes! {
     post "/api/v1/executions/{id}/release-kernel" => executions::resource::release_kernel;
     get "/api/v1/executions/{id}/notebook" => executions::resource::notebook;
     get "/api/v1/executions/{id}/notebook.html" => executions::resource::notebook_html;
+    post "/api/v1/schedules" => schedules::create;
+    get "/api/v1/schedules" => schedules::list;
+    get "/api/v1/schedules/preview" => schedules::preview;
+    get "/api/v1/schedules/{id}" => schedules::get;
+    put "/api/v1/schedules/{id}" => schedules::update;
+    delete "/api/v1/schedules/{id}" => schedules::delete;
+    post "/api/v1/schedules/{id}/pause" => schedules::pause;
+    post "/api/v1/schedules/{id}/resume" => schedules::resume;
+    post "/api/v1/schedules/{id}/run" => schedules::run;
+    get "/api/v1/schedules/{id}/runs" => schedules::runs;
     // The service itself.
     get "/health" => system::health;
     get "/readiness" => system::readiness;

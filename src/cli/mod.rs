@@ -6,6 +6,7 @@
 mod config;
 mod demo;
 mod execute;
+mod execution_flags;
 mod executions;
 mod exit;
 mod flags;
@@ -16,6 +17,7 @@ mod notebooks;
 mod print;
 mod prune;
 mod report;
+mod schedule;
 mod serve;
 mod signals;
 mod templates;
@@ -81,6 +83,7 @@ enum Command {
     Templates(templates::TemplatesArgs),
     Notebooks(notebooks::NotebooksArgs),
     Executions(executions::ExecutionsArgs),
+    Schedule(schedule::ScheduleArgs),
     Prune(prune::PruneArgs),
     Config(config::ConfigArgs),
 }
@@ -95,7 +98,7 @@ struct KernelsCommand {
 }
 
 /// Subcommands with subcommands of their own, whose flags may stand behind either.
-const NESTED: [&str; 4] = ["kernels", "templates", "notebooks", "executions"];
+const NESTED: [&str; 5] = ["kernels", "templates", "notebooks", "executions", "schedule"];
 
 /// Reads the command line. Help and version are printed here, and so is what is wrong with it.
 ///
@@ -148,6 +151,7 @@ pub async fn run(cli: Cli) -> Result<Exit> {
         Command::Templates(args) => templates::run(args).await,
         Command::Notebooks(args) => notebooks::run(args).await,
         Command::Executions(args) => executions::run(args).await,
+        Command::Schedule(args) => schedule::run(args).await,
         Command::Config(args) => config::run(args),
     }
 }

@@ -13,7 +13,9 @@ mod notify;
 mod postgres;
 mod record;
 mod retention;
+mod schedules;
 mod sqlite;
+mod ticks;
 mod transaction;
 
 use std::sync::Arc;
@@ -27,6 +29,7 @@ pub use executions::ExecutionFilter;
 pub use leases::{ClaimLimits, Finish, Lease};
 pub use notebooks::{NewNotebook, NotebookChange, NotebookRecord};
 pub use notify::{Change, Changes, Interest};
+pub use ticks::{NewTick, Step};
 pub use transaction::Transaction;
 
 /// The database; clones share one pool.

@@ -76,7 +76,7 @@ impl Field {
                 (one, None) => {
                     let one = self.value(one)?;
                     // `5/15` is understood as `5-59/15`.
-                    (one, if step.is_some() { self.last_value() } else { one })
+                    (one, if step.is_some() { self.last_value().max(one) } else { one })
                 }
             };
             (from..=to).step_by(step.unwrap_or(1).into()).for_each(|value| values.insert(value));

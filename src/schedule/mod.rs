@@ -15,3 +15,6 @@ pub mod timetable;
 pub use policy::{CatchUp, Overlap};
 pub use record::{Definition, Schedule, ScheduleId, TickOutcome, TickRecord, check_name};
 pub use timetable::Timetable;
+
+#[cfg(test)]
+mod tests;

@@ -13,7 +13,7 @@ use jiff::{SignedDuration, Timestamp, Zoned};
 use super::cron::CronExpression;
 use crate::error::{Error, Result};
 
-/// How far ahead a tick is looked for. The rarest expression names the 29th of February on one day of the week: that comes
+/// How far ahead a tick is looked for. The rarest expression names the 29th of February and some days of the week: that comes
 /// after 40 years at most.
 const HORIZON: SignedDuration = SignedDuration::from_hours(24 * 366 * 50);
 const SECOND: SignedDuration = SignedDuration::from_secs(1);

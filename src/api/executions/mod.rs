@@ -1,7 +1,7 @@
 //! Executions as existing clients know them: start one, wait for it, ask how it went. The newer resource style
 //! is in `resource`.
 
-mod body;
+pub(super) mod body;
 pub(super) mod events;
 pub(super) mod resource;
 

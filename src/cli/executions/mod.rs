@@ -1,6 +1,6 @@
 //! `bindery executions`: what a service is to execute, executes or has executed.
 
-mod submit;
+pub(super) mod submit;
 
 use std::path::PathBuf;
 
