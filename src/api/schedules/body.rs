@@ -43,7 +43,7 @@ pub(in crate::api) struct ScheduleBody {
     overlap: Option<Overlap>,
     /// What is executed, as in the body of `POST /execute-notebook`. Its `output_path` may have fields as papermill's paths,
     /// and `{scheduled_time:%Y-%m-%d}` for when the run was due; when it is not given, the result goes beside the notebook,
-    /// as `NAME.20261127T020000Z.ipynb`.
+    /// as `NAME.schedule-3.20261127T020000Z.ipynb`.
     execution: Option<ExecuteBody>,
     /// The parameter that is given the time at which the run was due, as `2026-11-27T03:00:00+01:00`.
     #[schema(example = "run_date")]

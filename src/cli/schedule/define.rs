@@ -34,7 +34,7 @@ struct WhenFlags {
     #[arg(long, value_name = "NAME")]
     scheduled_time_parameter: Option<String>,
     /// Where results go, with fields as in papermill's paths and {scheduled_time:%Y-%m-%d} [default: beside the notebook,
-    /// as NAME.20261127T020000Z.ipynb]
+    /// as NAME.schedule-3.20261127T020000Z.ipynb]
     #[arg(long, value_name = "PATH")]
     output: Option<String>,
 }

@@ -27,7 +27,7 @@ pub enum Target {
 #[serde(default)]
 pub struct ExecutionTarget {
     /// What is to be executed. Its `output_path` is a template: fields as papermill's, and `scheduled_time`; without one the
-    /// result goes beside the notebook, under its name with the time.
+    /// result goes beside the notebook, under its name with the schedule's id and the time.
     pub submit: SubmitExecution,
     /// The parameter that is given the time at which the run was due.
     pub scheduled_time_parameter: Option<String>,
@@ -70,7 +70,7 @@ impl ExecutionTarget {
     ///
     /// # Errors
     /// `BadInput` for a path that is no template; `Invalid` for the parameter.
-    fn at(&self, time: &Zoned) -> Result<SubmitExecution> {
+    fn at(&self, schedule: ScheduleId, time: &Zoned) -> Result<SubmitExecution> {
         let mut submit = SubmitExecution { idempotency_key: None, ..self.submit.clone() };
         if let Some(name) = &self.scheduled_time_parameter {
             submit.parameters = Some(with_time(submit.parameters.as_deref(), name, time)?);
@@ -90,8 +90,11 @@ impl ExecutionTarget {
                     error.with_field("output_path", message)
                 })?
             }
-            // UTC alone never shows one time twice.
-            None => beside(&submit.notebook_path, &utc.strftime("%Y%m%dT%H%M%SZ").to_string()),
+            // UTC alone never shows one time twice, and several schedules may run one notebook at one time.
+            None => {
+                let what = format!("schedule-{schedule}.{}", utc.strftime("%Y%m%dT%H%M%SZ"));
+                beside(&submit.notebook_path, &what)
+            }
         });
         Ok(submit)
     }
@@ -189,7 +192,7 @@ impl Engine {
         run: Run,
     ) -> Result<ExecutionRequest> {
         let Target::Execution(target) = target;
-        let (mut request, _) = self.request_of(target.at(&timetable.local(run.time))?)?;
+        let (mut request, _) = self.request_of(target.at(run.schedule, &timetable.local(run.time))?)?;
         request.template_name = self.template_of(&request).await?;
         request.parent = Some(run.parent());
         Ok(request)
@@ -209,7 +212,8 @@ impl Engine {
             return Err(Error::invalid(format!("`scheduled_time_parameter`: {what}"))
                 .with_field("scheduled_time_parameter", what));
         }
-        let (request, parameters) = self.request_of(target.at(&timetable.local(self.database().now()))?)?;
+        let (request, parameters) =
+            self.request_of(target.at(ScheduleId(0), &timetable.local(self.database().now()))?)?;
         self.check_runnable(&request, parameters).await
     }
 }
