@@ -15,5 +15,6 @@ pub mod queue;
 #[cfg(feature = "evcxr")]
 pub mod rust_kernel;
 pub mod store;
+pub mod workflow;
 
 pub use error::{Error, ErrorKind, Result};
