@@ -4,5 +4,7 @@
 //! [`Workflow`] that exists can be begun; what has become of its steps is the engine's to know.
 
 pub mod definition;
+pub mod expression;
 
 pub use definition::{ForEach, Retries, Step, StepParameters, StepSource, Workflow};
+pub use expression::{Context, Needs};
