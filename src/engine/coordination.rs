@@ -8,6 +8,6 @@ use super::Engine;
 impl Engine {
     /// Fires schedules, and lets workflows and sweeps go on, until `shutdown`.
     pub async fn coordinate(&self, shutdown: CancellationToken) {
-        shutdown.cancelled().await;
+        self.run_flows(shutdown).await;
     }
 }

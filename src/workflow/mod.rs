@@ -5,6 +5,7 @@
 
 pub mod definition;
 pub mod expression;
+pub mod fault;
 
 pub use definition::{ForEach, Retries, Step, StepParameters, StepSource, Workflow};
 pub use expression::{Context, Needs};

@@ -35,6 +35,23 @@ pub struct EndedTask {
     pub end_time: Option<Timestamp>,
 }
 
+impl EndedTask {
+    /// A task that had to be left, and why.
+    pub fn waiting(task: &FlowTask, why: CellError) -> Self {
+        Self {
+            step: task.step,
+            item: task.item,
+            tries: 0,
+            status: ExecutionStatus::Pending,
+            error: Some(why),
+            results: None,
+            output_path: task.output_path.clone(),
+            start_time: None,
+            end_time: None,
+        }
+    }
+}
+
 #[derive(sqlx::FromRow)]
 struct EndedRow {
     step: i64,
