@@ -13,7 +13,7 @@ use utoipa::ToSchema;
 
 use crate::error::Error;
 pub use parent::{Parent, ParentId, ParentKind};
-pub use request::ExecutionRequest;
+pub use request::{ExecutionRequest, MlflowParent};
 
 /// The id of an execution; answered once, it names that execution for ever.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize, ToSchema)]

@@ -8,6 +8,7 @@ pub mod db;
 pub mod engine;
 pub mod error;
 pub mod execution;
+pub mod flow;
 pub mod kernel;
 pub mod mlflow;
 pub mod notebook;
@@ -16,5 +17,6 @@ pub mod queue;
 pub mod rust_kernel;
 pub mod schedule;
 pub mod store;
+pub mod workflow;
 
 pub use error::{Error, ErrorKind, Result};

@@ -65,6 +65,8 @@ CREATE TABLE flow_tasks (
     parameters   TEXT NOT NULL,
     output_path  TEXT NOT NULL,
     attempts     BIGINT NOT NULL DEFAULT 0,
+    -- How many of these were before it was last resumed: they do not count as tries.
+    forgiven     BIGINT NOT NULL DEFAULT 0,
     execution_id BIGINT,
     retry_at     BIGINT,
     results      TEXT,

@@ -5,6 +5,7 @@
 
 mod events;
 mod executions;
+mod flows;
 mod idempotency;
 mod kept_kernels;
 mod leases;
@@ -26,6 +27,7 @@ use jiff::{SignedDuration, Timestamp};
 use crate::error::{Error, Result};
 pub use events::JournalPart;
 pub use executions::ExecutionFilter;
+pub use flows::{EndedTask, FlowFilter};
 pub use leases::{ClaimLimits, Finish, Lease};
 pub use notebooks::{NewNotebook, NotebookChange, NotebookRecord};
 pub use notify::{Change, Changes, Interest};

@@ -8,6 +8,7 @@ pub mod execute;
 pub mod executions;
 mod files;
 mod finish;
+pub mod flows;
 mod journal;
 mod kept_kernels;
 mod kernel_end;

@@ -44,7 +44,16 @@ pub struct ExecutionRequest {
     pub from_template: bool,
     /// The run in MLflow whose child its own run is to be.
     #[serde(default)]
-    pub mlflow_parent: Option<String>,
+    pub mlflow_parent: Option<MlflowParent>,
+}
+
+/// A run in MLflow to which others belong. They are shown below it where they are in its experiment.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct MlflowParent {
+    /// Its id.
+    pub run_id: String,
+    /// Its experiment's name.
+    pub experiment_name: String,
 }
 
 fn once() -> u32 {

@@ -20,7 +20,7 @@ macro_rules! words {
     ($(#[$meta:meta])* $name:ident, $what:literal: $($(#[$variant_meta:meta])* $variant:ident => $word:literal,)*) => {
         $(#[$meta])*
         #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, ToSchema)]
-        #[serde(rename_all = "lowercase")]
+        #[serde(rename_all = "lowercase", try_from = "String")]
         pub enum $name {
             $($(#[$variant_meta])* $variant,)*
         }
@@ -46,6 +46,14 @@ macro_rules! words {
                         Err(Error::bad_input(format!("`{shown}` is no {}; known are: {known}", $what)))
                     }
                 }
+            }
+        }
+
+        impl TryFrom<String> for $name {
+            type Error = Error;
+
+            fn try_from(text: String) -> Result<Self, Error> {
+                text.parse()
             }
         }
 

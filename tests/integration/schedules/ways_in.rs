@@ -161,8 +161,14 @@ async fn nonsense_is_told_with_its_field_and_nothing_is_created() {
     check(json!({"cron": "daily"}), 422, "cron", "an expression has five fields").await;
     check(json!({"cron": 5}), 422, "cron", "expected a string").await;
     check(json!({"time_zone": "Mars/Olympus"}), 422, "time_zone", "`Mars/Olympus` is no time zone").await;
-    check(json!({"catch_up": "sometimes"}), 422, "catch_up", "expected one of `none`, `last`, `all`").await;
-    check(json!({"overlap": 1}), 422, "overlap", "").await;
+    check(
+        json!({"catch_up": "sometimes"}),
+        422,
+        "catch_up",
+        "`sometimes` is no catch-up policy; known are: none, last, all",
+    )
+    .await;
+    check(json!({"overlap": 1}), 422, "overlap", "expected a string").await;
     check(json!({"misfire_grace": -1}), 422, "misfire_grace", "must be from 0").await;
     check(json!({"name": "7"}), 422, "name", "must not be a number").await;
     check(json!({"execution": null}), 422, "execution", "is missing").await;
