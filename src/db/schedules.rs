@@ -244,18 +244,18 @@ impl Database {
         Ok(next.map(timestamp))
     }
 
-    /// The executions that a parent has started and that have not ended.
+    /// The executions that a parent has started and that have not ended, each with whether it was asked to stop.
     ///
     /// # Errors
     /// `Unavailable` when the database cannot be used.
-    pub async fn unfinished_children(&self, parent: ParentId) -> Result<Vec<ExecutionId>> {
-        let ids: Vec<i64> = on!(self, pool => sqlx::query_scalar(
-            "SELECT id FROM executions WHERE parent = $1 AND status IN ('pending', 'running') ORDER BY id",
+    pub async fn unfinished_children(&self, parent: ParentId) -> Result<Vec<(ExecutionId, bool)>> {
+        let rows: Vec<(i64, i64)> = on!(self, pool => sqlx::query_as(
+            "SELECT id, cancel_requested FROM executions WHERE parent = $1 AND status IN ('pending', 'running') ORDER BY id",
         )
         .bind(parent.to_string())
         .fetch_all(pool).await)
         .map_err(lost)?;
-        Ok(ids.into_iter().map(ExecutionId).collect())
+        Ok(rows.into_iter().map(|(id, cancel)| (ExecutionId(id), cancel != 0)).collect())
     }
 
     /// What became of a schedule's ticks, newest first: those with a smaller id than `before`.

@@ -102,7 +102,7 @@ impl Engine {
                 let step = Step { queued: None, ..Step::of(schedule) };
                 return self.start(schedule, &timetable, waited, step, None, now).await;
             }
-            // Once more each time: whoever queued it may have died before it could cancel.
+            // Whoever queued it may have died before it could cancel.
             if definition.overlap == Overlap::Cancel {
                 self.cancel_runs(&running).await;
             }
@@ -219,8 +219,8 @@ impl Engine {
         Ok(true)
     }
 
-    async fn cancel_runs(&self, running: &[ExecutionId]) {
-        for id in running {
+    async fn cancel_runs(&self, running: &[(ExecutionId, bool)]) {
+        for (id, _) in running.iter().filter(|(_, is_asked)| !is_asked) {
             if let Err(error) = self.cancel_execution(*id).await {
                 tracing::debug!(execution.id = %id, %error, "a schedule's earlier run cannot be cancelled");
             }

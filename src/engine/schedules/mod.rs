@@ -59,7 +59,7 @@ impl Engine {
         let id = self.database().insert_schedule(&definition, paused, timetable.next(now), now).await?;
         let Some(id) = id else {
             return match self.database().schedule_named(&definition.name).await? {
-                Some(existing) if existing.definition == definition => Ok((existing, false)),
+                Some(existing) if is_same(&existing.definition, &definition) => Ok((existing, false)),
                 _ => Err(Error::conflict(format!(
                     "a schedule `{}` exists already and is for something else: change it, or choose another name",
                     definition.name
@@ -273,6 +273,13 @@ impl Engine {
         self.schedule(id).await?;
         self.database().schedule_ticks(id, before, limit).await
     }
+}
+
+/// Whether two definitions mean the same; spaces in JSON do not count.
+fn is_same(one: &Definition, other: &Definition) -> bool {
+    let target = |it: &Definition| serde_json::from_str::<serde_json::Value>(&it.target).ok();
+    let rest = |it: &Definition| Definition { target: String::new(), ..it.clone() };
+    target(one) == target(other) && rest(one) == rest(other)
 }
 
 fn busy(id: ScheduleId) -> Error {
