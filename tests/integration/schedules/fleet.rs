@@ -7,7 +7,9 @@ use bindery::execution::ExecutionStatus;
 use bindery::schedule::{CatchUp, Overlap, TickOutcome};
 use jiff::{SignedDuration, Timestamp};
 
-use super::{Firing, Site, create, due_times, minutes, new, outcomes, started, this_minute};
+use super::{
+    Firing, Site, create, due_times, hourly_but_not_now, minutes, new, outcomes, started, this_minute,
+};
 use crate::support::engine::until;
 
 /// A `bindery serve` that executes nothing; killed with its end.
@@ -104,18 +106,15 @@ async fn four_that_look_at_the_same_moment_catch_up_each_tick_once() {
 async fn a_schedule_outlives_its_servers_and_what_was_missed_goes_by_the_policy() {
     for site in Site::all().await {
         let engine = site.engine("looker").await;
-        // Hours are long enough that nothing more becomes due meanwhile, but for the turn of one.
-        let hour = Timestamp::from_second(Timestamp::now().as_second() / 3600 * 3600).unwrap();
+        let (cron, hour) = hourly_but_not_now();
         let hours = |count: i64| SignedDuration::from_hours(count);
         for (catch_up, expected_late) in [
             (CatchUp::None, vec![]),
             (CatchUp::Last, vec![hour]),
             (CatchUp::All, vec![hour - hours(2), hour - hours(1), hour]),
         ] {
-            let mut new = new("0 * * * *", catch_up, Overlap::Allow);
+            let mut new = new(&cron, catch_up, Overlap::Allow);
             new.name = format!("{catch_up}");
-            // What was due a moment ago is not on time.
-            new.misfire_grace = Some(std::time::Duration::ZERO);
             let id = create(&engine, new).await.id;
             site.make_due(id, hour - hours(2)).await;
             // A server that begins after all that.

@@ -163,6 +163,12 @@ async fn outcomes(engine: &Engine, id: ScheduleId) -> Vec<TickRecord> {
     runs
 }
 
+/// An expression that fires every hour and does not within half an hour of now, and when it last did.
+fn hourly_but_not_now() -> (String, Timestamp) {
+    let last = this_minute() - minutes(30);
+    (format!("{} * * * *", last.as_second() / 60 % 60), last)
+}
+
 /// The last whole minute.
 fn this_minute() -> Timestamp {
     Timestamp::from_second(Timestamp::now().as_second() / 60 * 60).unwrap()

@@ -6,7 +6,10 @@ use bindery::execution::{ExecutionId, ExecutionStatus};
 use bindery::schedule::{CatchUp, Overlap, ScheduleId, TickOutcome};
 use jiff::{SignedDuration, Timestamp};
 
-use super::{create, database_in, due_times, minutes, new, outcomes, set_next_run, started, this_minute};
+use super::{
+    create, database_in, due_times, hourly_but_not_now, minutes, new, outcomes, set_next_run, started,
+    this_minute,
+};
 use crate::support::engine::{TestEngine, code_notebook, until};
 
 /// Runs until there is a file `go`.
@@ -145,12 +148,9 @@ async fn allow_runs_both_at_the_same_time() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn missed_ticks_that_are_all_caught_up_wait_for_each_other() {
-    let scene = Scene::new("*/10 * * * *", CatchUp::All, Overlap::Skip).await;
-    // Three, and none on time: the last was due more than a minute ago.
-    let now = this_minute();
-    let last = Timestamp::from_second(now.as_second() / 600 * 600).unwrap();
-    let last = if now.duration_since(last) < minutes(2) { last - minutes(10) } else { last };
-    let due: Vec<_> = [20, 10, 0].map(|before| last - minutes(before)).to_vec();
+    let (cron, last) = hourly_but_not_now();
+    let scene = Scene::new(&cron, CatchUp::All, Overlap::Skip).await;
+    let due: Vec<_> = [2, 1, 0].map(|before| last - minutes(60 * before)).to_vec();
     scene.make_due(due[0]).await;
     until("the first is started", async || {
         (due_times(&scene.engine.engine, scene.id).await == due[..1]).then_some(())
