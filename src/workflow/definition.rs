@@ -13,7 +13,7 @@ pub const MAX_ITEMS: usize = 10_000;
 pub const SWEEP_STEP: &str = "sweep";
 
 /// Steps and how they hang together. Its steps have names of their own, need only each other, and nothing in a circle.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct Workflow {
     /// What people call it.
     pub name: String,

@@ -5,6 +5,11 @@
 
 pub mod definition;
 pub mod expression;
+pub mod fault;
+mod order;
+pub mod parse;
 
 pub use definition::{ForEach, Retries, Step, StepParameters, StepSource, Workflow};
 pub use expression::{Context, Needs};
+pub use fault::{Fault, Places};
+pub use parse::parse;
