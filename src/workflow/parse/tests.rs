@@ -284,8 +284,8 @@ fn the_place_in_a_block_of_text_is_its_line() {
         text,
         &[
             "8:23: steps.a.parameters.sql: the workflow has no parameter `nope`: it has none",
-            "9:15: steps.a.parameters.folded: `nope` is not known",
-            "12:16: steps.a.parameters.escaped: `nope` is not known",
+            "10:9: steps.a.parameters.folded: `nope` is not known",
+            "12:24: steps.a.parameters.escaped: `nope` is not known",
         ],
     );
 }
