@@ -103,7 +103,10 @@ fn the_same_seed_is_the_same_sample() {
     assert_ne!(points, sample(Some(43)));
     assert_eq!(sample(None), sample(Some(7)), "the seed that was chosen");
     // For ever: these are recorded with what was made of them.
-    assert_eq!(points[0].to_string(), r#"{"u":0,"l":0,"i":0,"c":"a","v":0,"r":0,"f":"x"}"#);
+    assert_eq!(
+        points[0].to_string(),
+        r#"{"u":0.36379238461334285,"l":0.0632559861485371,"i":2,"c":"a","v":30,"r":2,"f":"x"}"#
+    );
     let mut seen = [
         std::collections::BTreeSet::new(),
         std::collections::BTreeSet::new(),
