@@ -8,6 +8,7 @@ pub mod db;
 pub mod engine;
 pub mod error;
 pub mod execution;
+pub mod flow;
 pub mod kernel;
 pub mod mlflow;
 pub mod notebook;

@@ -1,12 +1,14 @@
 //! The use cases: the only place where database, store, queue, kernels and MLflow meet. One file per noun.
 
 mod cells;
+mod coordination;
 mod deliver;
 pub mod events;
 pub mod execute;
 pub mod executions;
 mod files;
 mod finish;
+pub mod flows;
 mod journal;
 mod kept_kernels;
 mod kernel_end;

@@ -14,6 +14,7 @@ mod crash_rounds;
 mod database;
 mod executions;
 mod floors;
+mod flows;
 mod full_disk;
 mod kept_kernels;
 mod kernels;
