@@ -65,16 +65,29 @@ fn a_workflow_is_read_as_it_is_meant() {
 
 #[test]
 fn json_is_read_as_well() {
-    let json = json!({"name": "a 🙂", "steps": {"one": {"notebook": "a.ipynb", "for_each": [1, {"x": "${{ workflow.name }}"}],
+    let json = json!({"name": "a 🙂", "steps": {"one": {"notebook": "a.ipynb", "for_each": [1, {"x": "${{ workflow.name }}"}, "yes"],
         "parameters": "${{ item }}", "timeout": 1.5, "needs": []}}});
     for text in [json.to_string(), serde_json::to_string_pretty(&json).unwrap().replace("  ", "\t")] {
         let workflow = parse(&text).unwrap();
         assert_eq!(workflow.name, "a 🙂");
         let step = &workflow.steps[0];
-        assert_eq!(step.for_each, Some(ForEach::List(vec![json!(1), json!({"x": "${{ workflow.name }}"})])));
+        let items = vec![json!(1), json!({"x": "${{ workflow.name }}"}), json!("yes")];
+        assert_eq!(step.for_each, Some(ForEach::List(items)));
         assert_eq!(step.parameters, StepParameters::Expression("${{ item }}".into()));
         assert_eq!(step.timeout, Some(Duration::from_millis(1_500)));
     }
+}
+
+#[test]
+fn numbers_in_json_are_jsons() {
+    let numbers = r#"[1e5, -2E-3, 0.1, -0, 18446744073709551615, true, null]"#;
+    let text =
+        format!(r#"{{"name": "x", "steps": {{"a": {{"notebook": "a.ipynb", "for_each": {numbers}}}}}}}"#);
+    let expected =
+        vec![json!(1e5), json!(-2e-3), json!(0.1), json!(0), json!(u64::MAX), json!(true), json!(null)];
+    assert_eq!(parse(&text).unwrap().steps[0].for_each, Some(ForEach::List(expected)));
+    let text = r#"{"name": "x", "steps": {"a": {"notebook": "a.ipynb", "for_each": [1e999, 123456789012345678901]}}}"#;
+    check(text, &["1:68: steps.a.for_each[0]: is infinite", "1:75: steps.a.for_each[1]: is an integer that"]);
 }
 
 #[test]
