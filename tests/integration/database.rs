@@ -431,19 +431,11 @@ async fn what_ended_long_ago_is_forgotten_and_nothing_else() {
 #[tokio::test]
 async fn what_a_workflow_came_to_is_kept_while_it_goes_on() {
     let step = Step::new("only", StepSource::Notebook("a.ipynb".into()));
-    let workflow = Workflow {
-        name: "w".into(),
-        description: None,
-        parameters: Default::default(),
-        steps: vec![step],
-        max_parallel: None,
-        timeout: None,
-        username: None,
-    };
+    let workflow = Workflow { name: "w".into(), steps: vec![step], ..Workflow::default() };
     let flow = NewFlow {
         kind: ParentKind::Workflow,
         username: None,
-        definition: Definition { workflow, declared: vec![Vec::new()] },
+        definition: Definition { workflow, declared: vec![None] },
         request: serde_json::json!({}),
         parameters: Default::default(),
         output_directory: None,
