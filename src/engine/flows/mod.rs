@@ -16,8 +16,8 @@ use crate::error::{Error, Result};
 use crate::execution::ParentKind;
 use crate::flow::table::Table;
 use crate::flow::{Definition, Flow, FlowId, FlowStep, FlowTask, NewFlow, plan};
-use crate::workflow::Workflow;
-pub use check::CheckedWorkflow;
+use crate::workflow::{Places, Workflow};
+pub use check::{CheckedWorkflow, ReadWorkflow};
 
 /// How often those who wait look, should word of an end get lost.
 const LOOK_INTERVAL: Duration = Duration::from_secs(1);
@@ -82,7 +82,8 @@ impl Engine {
 
     /// A flow that could be accepted, with what is known of its notebooks.
     async fn prepare_flow(&self, start: &StartFlow) -> Result<NewFlow> {
-        let CheckedWorkflow { declared, warnings, faults } = self.check_workflow(&start.workflow).await?;
+        let CheckedWorkflow { declared, warnings, faults } =
+            self.check_workflow(&start.workflow, &Places::default()).await?;
         if !faults.is_empty() {
             return Err(crate::workflow::fault::error(&faults));
         }
@@ -113,7 +114,7 @@ impl Engine {
             request: start.request.clone(),
             parameters,
             output_directory,
-            warnings,
+            warnings: warnings.iter().map(ToString::to_string).collect(),
             mlflow: None,
             idempotency_key: start.idempotency_key.clone(),
         })

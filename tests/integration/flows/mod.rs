@@ -19,15 +19,7 @@ const PATIENCE: Duration = Duration::from_secs(120);
 
 /// A workflow of these steps.
 fn workflow(steps: Vec<Step>) -> Workflow {
-    Workflow {
-        name: "nightly".into(),
-        description: None,
-        parameters: Default::default(),
-        steps,
-        max_parallel: None,
-        timeout: None,
-        username: Some("ada".into()),
-    }
+    Workflow { name: "nightly".into(), steps, username: Some("ada".into()), ..Workflow::default() }
 }
 
 /// A step that runs `NAME.ipynb` after others.
