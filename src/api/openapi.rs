@@ -13,7 +13,7 @@ use utoipa::{IntoResponses, Modify, OpenApi};
 use utoipa_swagger_ui::{Config, SwaggerUi};
 
 use super::error::{PROBLEM_JSON, ProblemBody};
-use super::{Api, executions, metrics, notebooks, system, templates};
+use super::{Api, executions, metrics, notebooks, sweeps, system, templates, workflows};
 
 /// Each status of a failure: its name in the document, what it means, and an example's kind and text.
 const PROBLEMS: [(u16, &str, &str, &str, &str); 9] = [
@@ -157,6 +157,8 @@ impl Modify for Problems {
         (name = "templates", description = "Notebooks to be used many times, named `category/name.ipynb`"),
         (name = "notebooks", description = "Users' notebooks and what is recorded of them"),
         (name = "executions", description = "Runs of notebooks: `pending → running → success | failed | cancelled`"),
+        (name = "workflows", description = "Notebooks as steps that need each other: `running → success | failed | cancelled`"),
+        (name = "sweeps", description = "One notebook executed for many points: `running → success | failed | cancelled`"),
         (name = "service", description = "The service about itself")
     ),
     paths(
@@ -165,7 +167,10 @@ impl Modify for Problems {
         notebooks::update, notebooks::delete, executions::execute_notebook, executions::execute,
         executions::status, executions::retry, executions::resource::list, executions::resource::get, executions::resource::cancel,
         executions::events::stream, executions::resource::release_kernel,
-        executions::resource::notebook, executions::resource::notebook_html, system::health, system::readiness,
+        executions::resource::notebook, executions::resource::notebook_html, workflows::start, workflows::validate,
+        workflows::list, workflows::get, workflows::graph, workflows::results, workflows::results_csv, workflows::cancel,
+        workflows::resume, sweeps::start, sweeps::list, sweeps::get, sweeps::results, sweeps::results_csv, sweeps::cancel,
+        sweeps::resume, system::health, system::readiness,
         metrics::scrape, document
     ),
     components(schemas(ProblemBody)),
