@@ -9,6 +9,7 @@ mod execute;
 mod executions;
 mod exit;
 mod flags;
+mod flows;
 mod inspect;
 pub mod kernels;
 mod log;
@@ -18,9 +19,11 @@ mod prune;
 mod report;
 mod serve;
 mod signals;
+mod sweep;
 mod templates;
 mod wire;
 mod worker;
+mod workflow;
 
 use std::ffi::OsString;
 
@@ -81,6 +84,8 @@ enum Command {
     Templates(templates::TemplatesArgs),
     Notebooks(notebooks::NotebooksArgs),
     Executions(executions::ExecutionsArgs),
+    Workflow(workflow::WorkflowArgs),
+    Sweep(sweep::SweepArgs),
     Prune(prune::PruneArgs),
     Config(config::ConfigArgs),
 }
@@ -95,7 +100,7 @@ struct KernelsCommand {
 }
 
 /// Subcommands with subcommands of their own, whose flags may stand behind either.
-const NESTED: [&str; 4] = ["kernels", "templates", "notebooks", "executions"];
+const NESTED: [&str; 6] = ["kernels", "templates", "notebooks", "executions", "workflow", "sweep"];
 
 /// Reads the command line. Help and version are printed here, and so is what is wrong with it.
 ///
@@ -148,6 +153,8 @@ pub async fn run(cli: Cli) -> Result<Exit> {
         Command::Templates(args) => templates::run(args).await,
         Command::Notebooks(args) => notebooks::run(args).await,
         Command::Executions(args) => executions::run(args).await,
+        Command::Workflow(args) => workflow::run(args).await,
+        Command::Sweep(args) => sweep::run(args).await,
         Command::Config(args) => config::run(args),
     }
 }

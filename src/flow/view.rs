@@ -82,7 +82,8 @@ pub struct FlowProgress {
 }
 
 impl FlowProgress {
-    fn of(step: &FlowStep) -> Self {
+    /// Of one step.
+    pub fn of(step: &FlowStep) -> Self {
         Self {
             total: step.items,
             pending: step.pending(),

@@ -131,7 +131,7 @@ async fn follow(engine: &Engine, id: ExecutionId, wait_for_end: bool, as_json: b
     // A request that was sent again may have ended long ago.
     let has_ended = execution.status.is_final();
     if !has_ended {
-        warn_without_service(engine, id).await;
+        warn_without_service(engine, &format!("execution {id}")).await;
     }
     if wait_for_end {
         return wait(engine, id, as_json).await;
@@ -167,7 +167,7 @@ fn as_json_text(parameters: &Parameters) -> Result<Box<RawValue>> {
 }
 
 /// A submitted execution stays pending as long as no service takes it: said, because it looks like a fault.
-async fn warn_without_service(engine: &Engine, id: ExecutionId) {
+pub(in crate::cli) async fn warn_without_service(engine: &Engine, what: &str) {
     let url = reachable_url(engine.config().listen);
     let client = reqwest::Client::builder().no_proxy().timeout(Duration::from_millis(800)).build();
     let answers = match client {
@@ -178,7 +178,7 @@ async fn warn_without_service(engine: &Engine, id: ExecutionId) {
     };
     if !answers {
         tell!(
-            "note: no service answers at {url}; unless one runs elsewhere on this data dir, execution {id} stays pending \
+            "note: no service answers at {url}; unless one runs elsewhere on this data dir, {what} waits \
              until `bindery serve --data-dir {}` is started",
             engine.config().data_dir.display()
         );
