@@ -13,7 +13,7 @@ use utoipa::{IntoResponses, Modify, OpenApi};
 use utoipa_swagger_ui::{Config, SwaggerUi};
 
 use super::error::{PROBLEM_JSON, ProblemBody};
-use super::{Api, executions, metrics, notebooks, schedules, system, templates};
+use super::{Api, executions, metrics, notebooks, schedules, sweeps, system, templates, workflows};
 
 /// Each status of a failure: its name in the document, what it means, and an example's kind and text.
 const PROBLEMS: [(u16, &str, &str, &str, &str); 9] = [
@@ -160,6 +160,8 @@ impl Modify for Problems {
         (name = "notebooks", description = "Users' notebooks and what is recorded of them"),
         (name = "executions", description = "Runs of notebooks: `pending → running → success | failed | cancelled`"),
         (name = "schedules", description = "Runs at the times of cron expressions"),
+        (name = "workflows", description = "Notebooks as steps that need each other: `running → success | failed | cancelled`"),
+        (name = "sweeps", description = "One notebook executed for many points: `running → success | failed | cancelled`"),
         (name = "service", description = "The service about itself")
     ),
     paths(
@@ -170,7 +172,10 @@ impl Modify for Problems {
         executions::events::stream, executions::resource::release_kernel,
         executions::resource::notebook, executions::resource::notebook_html, schedules::create, schedules::list,
         schedules::preview, schedules::get, schedules::update, schedules::delete, schedules::pause,
-        schedules::resume, schedules::run, schedules::runs, system::health, system::readiness,
+        schedules::resume, schedules::run, schedules::runs, workflows::start, workflows::validate,
+        workflows::list, workflows::get, workflows::graph, workflows::results, workflows::results_csv, workflows::cancel,
+        workflows::resume, sweeps::start, sweeps::list, sweeps::get, sweeps::results, sweeps::results_csv, sweeps::cancel,
+        sweeps::resume, system::health, system::readiness,
         metrics::scrape, document
     ),
     components(schemas(ProblemBody)),

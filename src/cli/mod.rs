@@ -10,6 +10,7 @@ mod execution_flags;
 mod executions;
 mod exit;
 mod flags;
+mod flows;
 mod inspect;
 pub mod kernels;
 mod log;
@@ -20,9 +21,11 @@ mod report;
 mod schedule;
 mod serve;
 mod signals;
+mod sweep;
 mod templates;
 mod wire;
 mod worker;
+mod workflow;
 
 use std::ffi::OsString;
 
@@ -84,6 +87,8 @@ enum Command {
     Notebooks(notebooks::NotebooksArgs),
     Executions(executions::ExecutionsArgs),
     Schedule(schedule::ScheduleArgs),
+    Workflow(workflow::WorkflowArgs),
+    Sweep(sweep::SweepArgs),
     Prune(prune::PruneArgs),
     Config(config::ConfigArgs),
 }
@@ -98,7 +103,7 @@ struct KernelsCommand {
 }
 
 /// Subcommands with subcommands of their own, whose flags may stand behind either.
-const NESTED: [&str; 5] = ["kernels", "templates", "notebooks", "executions", "schedule"];
+const NESTED: [&str; 7] = ["kernels", "templates", "notebooks", "executions", "schedule", "workflow", "sweep"];
 
 /// Reads the command line. Help and version are printed here, and so is what is wrong with it.
 ///
@@ -152,6 +157,8 @@ pub async fn run(cli: Cli) -> Result<Exit> {
         Command::Notebooks(args) => notebooks::run(args).await,
         Command::Executions(args) => executions::run(args).await,
         Command::Schedule(args) => schedule::run(args).await,
+        Command::Workflow(args) => workflow::run(args).await,
+        Command::Sweep(args) => sweep::run(args).await,
         Command::Config(args) => config::run(args),
     }
 }

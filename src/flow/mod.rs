@@ -5,6 +5,7 @@
 
 pub mod plan;
 pub mod table;
+pub mod view;
 
 use std::fmt;
 use std::str::FromStr;

@@ -11,6 +11,10 @@ use super::sweep::SweepPlan;
 pub const MAX_STEPS: usize = 1_000;
 /// The most items over which one step may fan out, and the most points of a sweep unless a limit is given.
 pub const MAX_ITEMS: usize = 10_000;
+/// How many executions at the same time can be asked for.
+pub const PARALLEL: std::ops::RangeInclusive<i64> = 1..=10_000;
+/// How many further tries can be asked for.
+pub const RETRIES: std::ops::RangeInclusive<i64> = 0..=100;
 /// The name of the one step of a sweep.
 pub const SWEEP_STEP: &str = "sweep";
 

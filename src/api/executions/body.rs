@@ -114,7 +114,7 @@ pub(in crate::api) struct RetryBody {
     pub(super) parameters: Option<Box<RawValue>>,
 }
 
-fn within<T: TryFrom<i64>>(
+pub(in crate::api) fn within<T: TryFrom<i64>>(
     field: &str,
     value: Option<i64>,
     range: &RangeInclusive<i64>,
@@ -129,7 +129,7 @@ fn within<T: TryFrom<i64>>(
     }
 }
 
-fn seconds(field: &str, value: Option<f64>) -> Result<Option<Duration>> {
+pub(in crate::api) fn seconds(field: &str, value: Option<f64>) -> Result<Option<Duration>> {
     let Some(seconds) = value else { return Ok(None) };
     // Shorter than a nanosecond is zero, too.
     match Duration::try_from_secs_f64(seconds) {

@@ -6,7 +6,9 @@ mod references;
 
 use std::collections::HashSet;
 
-use super::definition::{ForEach, MAX_ITEMS, MAX_STEPS, Retries, Step, StepParameters, StepSource, Workflow};
+use super::definition::{
+    ForEach, MAX_ITEMS, MAX_STEPS, PARALLEL, RETRIES, Retries, Step, StepParameters, StepSource, Workflow,
+};
 use super::expression::{Piece, split};
 use super::fault::{self, Fault, Places};
 use crate::error::Result;
@@ -39,8 +41,6 @@ const STEP_FIELDS: [&str; 18] = [
     "continue_on_error",
 ];
 const RETRY_FIELDS: [&str; 4] = ["limit", "delay", "factor", "max_delay"];
-const PARALLEL: std::ops::RangeInclusive<i64> = 1..=10_000;
-const RETRIES: std::ops::RangeInclusive<i64> = 0..=100;
 const FACTORS: std::ops::RangeInclusive<f64> = 1.0..=100.0;
 /// The longest that the name of a workflow or a step may be, in characters.
 const LONGEST_NAME: usize = 100;
@@ -64,7 +64,7 @@ impl Reading {
     pub fn finish(self) -> Result<Workflow> {
         match self.faults.as_slice() {
             [] => Ok(self.workflow),
-            faults => Err(fault::error(faults)),
+            faults => Err(fault::error("the workflow", faults)),
         }
     }
 }
