@@ -6,6 +6,7 @@
 mod config;
 mod demo;
 mod execute;
+mod execution_flags;
 mod executions;
 mod exit;
 mod flags;
@@ -17,6 +18,7 @@ mod notebooks;
 mod print;
 mod prune;
 mod report;
+mod schedule;
 mod serve;
 mod signals;
 mod sweep;
@@ -86,6 +88,7 @@ enum Command {
     Executions(executions::ExecutionsArgs),
     Workflow(workflow::WorkflowArgs),
     Sweep(sweep::SweepArgs),
+    Schedule(schedule::ScheduleArgs),
     Prune(prune::PruneArgs),
     Config(config::ConfigArgs),
 }
@@ -100,7 +103,8 @@ struct KernelsCommand {
 }
 
 /// Subcommands with subcommands of their own, whose flags may stand behind either.
-const NESTED: [&str; 6] = ["kernels", "templates", "notebooks", "executions", "workflow", "sweep"];
+const NESTED: [&str; 7] =
+    ["kernels", "templates", "notebooks", "executions", "workflow", "sweep", "schedule"];
 
 /// Reads the command line. Help and version are printed here, and so is what is wrong with it.
 ///
@@ -155,6 +159,7 @@ pub async fn run(cli: Cli) -> Result<Exit> {
         Command::Executions(args) => executions::run(args).await,
         Command::Workflow(args) => workflow::run(args).await,
         Command::Sweep(args) => sweep::run(args).await,
+        Command::Schedule(args) => schedule::run(args).await,
         Command::Config(args) => config::run(args),
     }
 }

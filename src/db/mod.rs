@@ -14,7 +14,9 @@ mod notify;
 mod postgres;
 mod record;
 mod retention;
+mod schedules;
 mod sqlite;
+mod ticks;
 mod transaction;
 
 use std::sync::Arc;
@@ -29,6 +31,7 @@ pub use flows::{EndedTask, FlowFilter};
 pub use leases::{ClaimLimits, Finish, Lease};
 pub use notebooks::{NewNotebook, NotebookChange, NotebookRecord};
 pub use notify::{Change, Changes, Interest};
+pub use ticks::{NewTick, Step};
 pub use transaction::Transaction;
 
 /// The database; clones share one pool.

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
+use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 use tokio::sync::broadcast;
 use tokio::time::Instant;
@@ -26,7 +27,8 @@ const LOOK_INTERVAL: Duration = Duration::from_millis(250);
 const SHARED_LOOK_INTERVAL: Duration = Duration::from_secs(2);
 
 /// An execution to be accepted.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+#[serde(default)]
 pub struct SubmitExecution {
     /// The notebook, relative to the notebooks root.
     pub notebook_path: String,
@@ -65,12 +67,36 @@ impl Engine {
     /// the parameters or the kernel, `Conflict` when the output is being written by another execution; `Invalid` too
     /// when the idempotency key stands for another request.
     pub async fn submit(&self, submit: SubmitExecution) -> Result<ExecutionId> {
+        let (mut request, parameters) = self.request_of(submit)?;
+        // Before the notebook is looked at, which may be another by now.
+        if let Some(first) = self.asked_before(&request).await? {
+            return Ok(first);
+        }
+        self.check_runnable(&request, parameters).await?;
+        request.template_name = self.template_of(&request).await?;
+        let id = match self.database().insert_execution(&request, self.database().now()).await {
+            // The same request may have come twice at once.
+            Err(error) if error.kind() == ErrorKind::Conflict => {
+                return self.asked_before(&request).await?.ok_or(error);
+            }
+            inserted => inserted?,
+        };
+        self.inner.wakeup.notify();
+        metrics::counter!("bindery_executions_submitted_total").increment(1);
+        tracing::info!(execution.id = %id, notebook = %request.notebook_path, "an execution was accepted");
+        Ok(id)
+    }
+
+    /// What a submission asks of a worker, its paths and parameters checked, with the service's limits where it has none of
+    /// its own.
+    pub(super) fn request_of(&self, submit: SubmitExecution) -> Result<(ExecutionRequest, Parameters)> {
         let notebook_path = self.root().notebook("notebook_path", &submit.notebook_path)?;
         let output_path = match submit.output_path.as_deref() {
             Some(path) => self.root().notebook("output_path", path)?,
             None => notebook_path.clone(),
         };
-        let parameters = submit.parameters.as_deref().map(Parameters::from_json_text).transpose()?;
+        let parameters =
+            submit.parameters.as_deref().map(Parameters::from_json_text).transpose()?.unwrap_or_default();
         let limits = self.config().limits;
         let limits = Limits {
             start_timeout: limits.start_timeout,
@@ -79,7 +105,7 @@ impl Engine {
             queue_timeout: submit.queue_timeout.or(limits.queue_timeout),
             resources: limits.resources.lowered_to(submit.resources),
         };
-        let mut request = ExecutionRequest {
+        let request = ExecutionRequest {
             username: submit.username,
             kernel_name: submit.kernel_name,
             parameters: submit.parameters.map(|parameters| parameters.get().to_owned()),
@@ -87,20 +113,24 @@ impl Engine {
             priority: submit.priority.unwrap_or_default(),
             max_attempts: submit.max_attempts.unwrap_or(1),
             keep_kernel_on_failure: kept_kernels::check(submit.keep_kernel_on_failure)?,
-            ..ExecutionRequest::new(notebook_path.relative.clone(), output_path.relative, limits)
+            ..ExecutionRequest::new(notebook_path.relative, output_path.relative, limits)
         };
-        // Before the notebook is looked at, which may be another by now.
-        if let Some(first) = self.asked_before(&request).await? {
-            return Ok(first);
-        }
+        Ok((request, parameters))
+    }
+
+    /// Checks that a notebook can be run: that it is one, that it takes the parameters, and that its kernel is there.
+    pub(super) async fn check_runnable(
+        &self,
+        request: &ExecutionRequest,
+        parameters: Parameters,
+    ) -> Result<()> {
         let limit = self.config().max_notebook_size;
         let data_dir = self.config().data_dir.clone();
         let kernel_name = request.kernel_name.clone();
-        let source = notebook_path.source(limit).await?;
+        let source = self.root().notebook("notebook_path", &request.notebook_path)?.source(limit).await?;
         let only_accepts = self.database().is_shared() && !self.inner.works.load(Ordering::Relaxed);
         blocking(move || {
             let mut notebook = Notebook::parse(&source.read()?)?;
-            let parameters = parameters.unwrap_or_default();
             let spec = match find_kernel(&data_dir, &notebook, kernel_name.as_deref()) {
                 // The kernels are where the workers are.
                 Err(error) if error.kind() == ErrorKind::NotFound && only_accepts => None,
@@ -114,20 +144,13 @@ impl Engine {
             super::notebooks::bind(&mut notebook, &parameters, options)?;
             Ok(())
         })
-        .await?;
+        .await
+    }
+
+    /// The template that a request's notebook was made from, when that is recorded.
+    pub(super) async fn template_of(&self, request: &ExecutionRequest) -> Result<Option<String>> {
         let record = self.database().notebook_at(&request.notebook_path).await?;
-        request.template_name = record.and_then(|record| record.notebook.template_name);
-        let id = match self.database().insert_execution(&request, self.database().now()).await {
-            // The same request may have come twice at once.
-            Err(error) if error.kind() == ErrorKind::Conflict => {
-                return self.asked_before(&request).await?.ok_or(error);
-            }
-            inserted => inserted?,
-        };
-        self.inner.wakeup.notify();
-        metrics::counter!("bindery_executions_submitted_total").increment(1);
-        tracing::info!(execution.id = %id, notebook = %request.notebook_path, "an execution was accepted");
-        Ok(id)
+        Ok(record.and_then(|record| record.notebook.template_name))
     }
 
     /// Accepts what an ended execution was asked for once more; `changed`, a JSON object, has parameters that take the

@@ -27,6 +27,7 @@ mod retention;
 mod root;
 mod run;
 mod run_output;
+pub mod schedules;
 mod scratch;
 mod secrets;
 mod settle;
@@ -41,7 +42,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
-use tokio::sync::{Semaphore, broadcast};
+use tokio::sync::{Notify, Semaphore, broadcast};
 use tokio_util::sync::CancellationToken;
 
 use crate::config::{Config, TemplateStoreConfig, WarmKernels};
@@ -74,6 +75,8 @@ struct Inner {
     milestones: broadcast::Sender<(ExecutionId, Milestone)>,
     /// Told when something was asked of an execution in this process, so that it is heard before the next heartbeat.
     asks: broadcast::Sender<ExecutionId>,
+    /// Told when a schedule may have an earlier tick than before.
+    schedules: Notify,
     /// Whether executions are run in this process.
     works: AtomicBool,
     /// A place for each kernel that is ending, as many as there are workers.
@@ -175,6 +178,7 @@ impl Engine {
                 owner: uuid::Uuid::new_v4().to_string(),
                 milestones: broadcast::channel(1024).0,
                 asks: broadcast::channel(1024).0,
+                schedules: Notify::new(),
                 works: AtomicBool::new(false),
                 endings: Arc::new(Semaphore::new(config.workers)),
                 keeping: Arc::new(Semaphore::new(config.workers)),

@@ -24,6 +24,7 @@ mod mlflow;
 mod notebook;
 mod output_limit;
 mod parity;
+mod schedules;
 mod starter_templates;
 mod store;
 mod store_root;

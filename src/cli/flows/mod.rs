@@ -6,7 +6,7 @@ use clap::Args;
 use serde_json::json;
 
 use super::Exit;
-use super::executions::warn_without_service;
+use super::executions::submit::warn_without_service;
 use super::print::{print, print_json, properties, shortened, table, tell, time};
 use crate::engine::Engine;
 use crate::engine::flows::FlowFilter;
@@ -240,7 +240,7 @@ pub(super) async fn follow(
     }
     let (status, has_ended) = (view.status, view.status.is_final());
     if !has_ended {
-        warn_without_service(engine, &format!("{kind} {id}")).await;
+        warn_without_service(engine, &format!("{kind} {id} waits")).await;
     }
     if wait_for_end {
         return wait(engine, kind, id, as_json).await;

@@ -1,5 +1,7 @@
 //! Workflows and sweeps on real kernels.
 
+mod crash;
+mod sweeps;
 mod workflows;
 
 use std::time::Duration;
