@@ -91,7 +91,7 @@ async fn the_example_runs_from_yaml_to_a_table() {
     let train = &graph["nodes"][1];
     assert_eq!((&train["status"], &train["done"]), (&json!("success"), &json!(5)));
     let table = json_of(server.get(&format!("{path}/results")).await, 200).await;
-    assert_eq!(table["columns"]["results"], json!(["fold", "slope", "error"]));
+    assert_eq!(table["columns"]["results"], json!(["fold", "slope", "rmse"]));
     let folds: Vec<_> =
         table["rows"].as_array().unwrap().iter().map(|row| row["results"]["fold"].clone()).collect();
     assert_eq!(folds, [0, 1, 2, 3, 4]);
@@ -170,8 +170,8 @@ steps:
         server.request(Method::POST, WORKFLOWS).header("content-type", "application/json").body(body);
     let problem = server.problem(answer.send().await.unwrap(), 422).await;
     let fault = |at: usize| (problem["faults"][at]["line"].clone(), problem["faults"][at]["column"].clone());
-    assert_eq!(fault(0), (json!(3), json!(33)), "{problem}");
-    assert_eq!(fault(1), (json!(3), json!(54)), "{problem}");
+    assert_eq!(fault(0), (json!(3), json!(31)), "{problem}");
+    assert_eq!(fault(1), (json!(3), json!(52)), "{problem}");
 
     let good = "name: x\nparameters: {a: 1}\nsteps: {a: {template: workflow/prepare.ipynb}}";
     let refused = [
@@ -251,7 +251,7 @@ async fn a_sweep_is_counted_and_checked_and_then_runs_point_by_point() {
     let path = format!("{SWEEPS}/{}", started["id"]);
     let csv = text_of(server.get(&format!("{path}/results.csv")).await).await;
     let lines: Vec<Vec<&str>> = csv.lines().map(|line| line.split(',').collect()).collect();
-    assert_eq!(lines[0][..8], ["index", "alpha", "rows", "noise", "color", "fold", "slope", "error"]);
+    assert_eq!(lines[0][..8], ["index", "alpha", "rows", "noise", "color", "fold", "slope", "rmse"]);
     let points: Vec<_> = lines[1..].iter().map(|line| line[..3].join(" ")).collect();
     assert_eq!(points, ["0 0.1 100", "1 0.1 200", "2 10 100", "3 10 200"]);
     let table = json_of(server.get(&format!("{path}/results")).await, 200).await;
