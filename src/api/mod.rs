@@ -100,16 +100,6 @@ routes! {
     post "/api/v1/executions/{id}/release-kernel" => executions::resource::release_kernel;
     get "/api/v1/executions/{id}/notebook" => executions::resource::notebook;
     get "/api/v1/executions/{id}/notebook.html" => executions::resource::notebook_html;
-    post "/api/v1/schedules" => schedules::create;
-    get "/api/v1/schedules" => schedules::list;
-    get "/api/v1/schedules/preview" => schedules::preview;
-    get "/api/v1/schedules/{id}" => schedules::get;
-    put "/api/v1/schedules/{id}" => schedules::update;
-    delete "/api/v1/schedules/{id}" => schedules::delete;
-    post "/api/v1/schedules/{id}/pause" => schedules::pause;
-    post "/api/v1/schedules/{id}/resume" => schedules::resume;
-    post "/api/v1/schedules/{id}/run" => schedules::run;
-    get "/api/v1/schedules/{id}/runs" => schedules::runs;
     post "/api/v1/workflows" => workflows::start;
     post "/api/v1/workflows/validate" => workflows::validate;
     get "/api/v1/workflows" => workflows::list;
@@ -126,6 +116,16 @@ routes! {
     get "/api/v1/sweeps/{id}/results.csv" => sweeps::results_csv;
     post "/api/v1/sweeps/{id}/cancel" => sweeps::cancel;
     post "/api/v1/sweeps/{id}/resume" => sweeps::resume;
+    post "/api/v1/schedules" => schedules::create;
+    get "/api/v1/schedules" => schedules::list;
+    get "/api/v1/schedules/preview" => schedules::preview;
+    get "/api/v1/schedules/{id}" => schedules::get;
+    put "/api/v1/schedules/{id}" => schedules::update;
+    delete "/api/v1/schedules/{id}" => schedules::delete;
+    post "/api/v1/schedules/{id}/pause" => schedules::pause;
+    post "/api/v1/schedules/{id}/resume" => schedules::resume;
+    post "/api/v1/schedules/{id}/run" => schedules::run;
+    get "/api/v1/schedules/{id}/runs" => schedules::runs;
     // The service itself.
     get "/health" => system::health;
     get "/readiness" => system::readiness;

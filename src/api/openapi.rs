@@ -159,9 +159,9 @@ impl Modify for Problems {
         (name = "templates", description = "Notebooks to be used many times, named `category/name.ipynb`"),
         (name = "notebooks", description = "Users' notebooks and what is recorded of them"),
         (name = "executions", description = "Runs of notebooks: `pending → running → success | failed | cancelled`"),
-        (name = "schedules", description = "Runs at the times of cron expressions"),
         (name = "workflows", description = "Notebooks as steps that need each other: `running → success | failed | cancelled`"),
         (name = "sweeps", description = "One notebook executed for many points: `running → success | failed | cancelled`"),
+        (name = "schedules", description = "Runs at the times of cron expressions"),
         (name = "service", description = "The service about itself")
     ),
     paths(
@@ -170,12 +170,12 @@ impl Modify for Problems {
         notebooks::update, notebooks::delete, executions::execute_notebook, executions::execute,
         executions::status, executions::retry, executions::resource::list, executions::resource::get, executions::resource::cancel,
         executions::events::stream, executions::resource::release_kernel,
-        executions::resource::notebook, executions::resource::notebook_html, schedules::create, schedules::list,
-        schedules::preview, schedules::get, schedules::update, schedules::delete, schedules::pause,
-        schedules::resume, schedules::run, schedules::runs, workflows::start, workflows::validate,
+        executions::resource::notebook, executions::resource::notebook_html, workflows::start, workflows::validate,
         workflows::list, workflows::get, workflows::graph, workflows::results, workflows::results_csv, workflows::cancel,
         workflows::resume, sweeps::start, sweeps::list, sweeps::get, sweeps::results, sweeps::results_csv, sweeps::cancel,
-        sweeps::resume, system::health, system::readiness,
+        sweeps::resume, schedules::create, schedules::list,
+        schedules::preview, schedules::get, schedules::update, schedules::delete, schedules::pause,
+        schedules::resume, schedules::run, schedules::runs, system::health, system::readiness,
         metrics::scrape, document
     ),
     components(schemas(ProblemBody)),

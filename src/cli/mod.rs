@@ -86,9 +86,9 @@ enum Command {
     Templates(templates::TemplatesArgs),
     Notebooks(notebooks::NotebooksArgs),
     Executions(executions::ExecutionsArgs),
-    Schedule(schedule::ScheduleArgs),
     Workflow(workflow::WorkflowArgs),
     Sweep(sweep::SweepArgs),
+    Schedule(schedule::ScheduleArgs),
     Prune(prune::PruneArgs),
     Config(config::ConfigArgs),
 }
@@ -103,7 +103,8 @@ struct KernelsCommand {
 }
 
 /// Subcommands with subcommands of their own, whose flags may stand behind either.
-const NESTED: [&str; 7] = ["kernels", "templates", "notebooks", "executions", "schedule", "workflow", "sweep"];
+const NESTED: [&str; 7] =
+    ["kernels", "templates", "notebooks", "executions", "workflow", "sweep", "schedule"];
 
 /// Reads the command line. Help and version are printed here, and so is what is wrong with it.
 ///
@@ -156,9 +157,9 @@ pub async fn run(cli: Cli) -> Result<Exit> {
         Command::Templates(args) => templates::run(args).await,
         Command::Notebooks(args) => notebooks::run(args).await,
         Command::Executions(args) => executions::run(args).await,
-        Command::Schedule(args) => schedule::run(args).await,
         Command::Workflow(args) => workflow::run(args).await,
         Command::Sweep(args) => sweep::run(args).await,
+        Command::Schedule(args) => schedule::run(args).await,
         Command::Config(args) => config::run(args),
     }
 }

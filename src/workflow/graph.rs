@@ -8,7 +8,11 @@ use super::order::topological;
 
 /// Nodes and edges.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
-#[schema(as = WorkflowGraph)]
+#[schema(as = WorkflowGraph, example = json!({"nodes": [{"id": "prepare", "label": "prepare", "kind": "notebook",
+    "source": "ann/prepare.ipynb", "level": 0, "fans_out": false, "status": "success", "done": 1, "total": 1},
+    {"id": "train", "label": "train", "kind": "template", "source": "ml/train.ipynb", "level": 1, "fans_out": true,
+    "status": "running", "done": 2, "total": 5}], "edges": [{"from": "prepare", "to": "train"}],
+    "levels": [["prepare"], ["train"]]}))]
 pub struct Graph {
     /// The steps, in the order in which they are written.
     pub nodes: Vec<Node>,

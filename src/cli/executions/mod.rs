@@ -8,7 +8,6 @@ use clap::{Args, Subcommand};
 use jiff::Timestamp;
 use serde_json::json;
 
-pub(super) use self::submit::warn_without_service;
 use super::flags::EngineFlags;
 use super::print::{print, print_json, properties, shortened, table, tell, time};
 use super::templates::write_or_print;

@@ -6,7 +6,7 @@ use clap::Args;
 use serde_json::json;
 
 use super::Exit;
-use super::executions::warn_without_service;
+use super::executions::submit::warn_without_service;
 use super::print::{print, print_json, properties, shortened, table, tell, time};
 use crate::engine::Engine;
 use crate::engine::flows::FlowFilter;

@@ -4,6 +4,7 @@ mod bad_input;
 mod executions;
 mod flow;
 mod service;
+mod workflows;
 
 use serde_json::Value;
 

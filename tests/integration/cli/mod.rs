@@ -10,6 +10,7 @@ mod report;
 mod resources;
 mod schedule;
 mod serve;
+mod workflow;
 
 use std::ffi::OsStr;
 use std::path::PathBuf;
