@@ -5,6 +5,7 @@
 
 mod addresses;
 mod file;
+mod gateways;
 mod limits;
 mod mask;
 mod print;
@@ -21,6 +22,7 @@ use serde::Deserialize;
 
 use crate::error::{Error, Result};
 use crate::execution::Limits;
+pub use gateways::{GatewaySettings, KernelGatewayConfig, TOKEN_VARIABLES, TokenSource, gateway_address};
 pub use mask::mask_url;
 pub use root::NotebooksRootConfig;
 pub use units::{ByteSize, Seconds};
@@ -185,6 +187,9 @@ pub struct Settings {
     /// See [`LimitSettings`].
     #[command(flatten)]
     pub limits: LimitSettings,
+    /// See [`GatewaySettings`].
+    #[command(flatten)]
+    pub gateways: GatewaySettings,
 }
 
 /// The settings of a command that needs no more than to know where Bindery's own data are.
@@ -271,6 +276,10 @@ pub struct Config {
     pub shutdown_grace: Duration,
     /// Limits of an execution that names none itself.
     pub limits: Limits,
+    /// The gateways that executions may name.
+    pub kernel_gateways: Vec<KernelGatewayConfig>,
+    /// How long one of them may be away from a run.
+    pub kernel_gateway_patience: Duration,
 }
 
 /// Where templates are.
@@ -304,6 +313,8 @@ impl Config {
         let store = settings.store.or(file.store);
         let service = settings.service.or(file.service);
         let limits = settings.limits.or(file.limits);
+        let gateways = settings.gateways.or(file.gateways);
+        let (kernel_gateways, kernel_gateway_patience) = gateways::resolve(gateways, file.tables)?;
 
         let data_dir = absolute(&data.data_dir.unwrap_or_else(|| "bindery-data".into()))?;
         let template_store = match store.template_store.as_deref() {
@@ -385,6 +396,8 @@ impl Config {
             retention: service.retention.map(|time| time.0).filter(|time| !time.is_zero()),
             shutdown_grace: service.shutdown_grace.map_or(Duration::from_secs(30), |time| time.0),
             limits: limits::resolve(limits)?,
+            kernel_gateways,
+            kernel_gateway_patience,
             data_dir,
         })
     }

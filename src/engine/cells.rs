@@ -10,6 +10,7 @@ use serde_json::Value;
 use tokio::sync::watch;
 use tokio::time::Instant;
 
+use super::catching_up::{CATCH_UP, Fate, InFlight, Position, Seen, fate};
 use super::messages::{raised, record, strings, timing};
 use super::over_limit::{self, or_over_limit};
 use super::recording::Recording;
@@ -65,28 +66,39 @@ impl Ending {
     }
 }
 
-/// Runs every cell of the recorded notebook. `started` is when the run began, for the run's own timeout.
+/// Runs every cell of the recorded notebook, or what is left of them from a position on that another process had reached.
+/// `started` is when the run began, for the run's own timeout.
 pub(super) async fn run_cells(
     kernel: &mut Kernel,
     recording: &mut Recording,
     limits: &Limits,
     policy: &CellPolicy,
     started: Instant,
+    from: Position,
     mut stop: watch::Receiver<Option<Stop>>,
 ) -> Ending {
-    let mut parents = HashMap::new();
-    for cell in 0..recording.cells().len() {
+    let Position { cell: first, mut in_flight } = from;
+    // What their threads put out comes under their requests, whoever has sent these.
+    let sent = |kernel: &Kernel| {
+        kernel.remote().map(|kernel| (0..=first).map(|cell| (kernel.request_id(cell), cell)).collect())
+    };
+    let mut parents: HashMap<_, _> = sent(kernel).unwrap_or_default();
+    for cell in first..recording.cells().len() {
         if let Some(stop) = *stop.borrow() {
             return Ending::Stopped(stop, cell);
         }
-        recording.cell_started(cell);
+        let in_flight = in_flight.take();
+        if in_flight.is_none() {
+            recording.cell_started(cell);
+        }
         let Some(code) = executable_source(recording, cell, policy) else {
             recording.cell_finished(cell, false);
             continue;
         };
         let tagged = recording.cells()[cell].has_tag("raises-exception");
         let stops_on_error = policy.force_raise_errors || !(policy.allow_errors || tagged);
-        let run = CellRun { kernel, recording, limits, policy, started, cell, parents: &mut parents };
+        let run =
+            CellRun { kernel, recording, limits, policy, started, cell, in_flight, parents: &mut parents };
         let ending = run.run(&code, stops_on_error, &mut stop).await;
         if policy.coalesce_streams {
             recording.apply(Event::CoalesceStreams { cell });
@@ -171,6 +183,8 @@ struct CellRun<'a> {
     policy: &'a CellPolicy,
     started: Instant,
     cell: usize,
+    /// What is known of it, when another process has begun it.
+    in_flight: Option<InFlight>,
     /// Which request belongs to which cell: output of an earlier cell's threads still comes under its request.
     parents: &'a mut HashMap<String, usize>,
 }
@@ -183,8 +197,13 @@ impl CellRun<'_> {
         stop_on_error: bool,
         stop: &mut watch::Receiver<Option<Stop>>,
     ) -> Result<Option<CellError>, Ending> {
-        let Self { kernel, recording, limits, policy, started, cell, parents } = self;
-        let request = match kernel.execute(code, stop_on_error).await {
+        let Self { kernel, recording, limits, policy, started, cell, in_flight, parents } = self;
+        let begun = in_flight.as_ref().and_then(|_| kernel.remote().map(|kernel| kernel.request_id(cell)));
+        let sent = match begun {
+            Some(request) => Ok(request),
+            None => kernel.execute(cell, code, stop_on_error).await,
+        };
+        let request = match sent {
             Ok(request) => request,
             Err(error) => {
                 let failure = Ending::Failed(dead_kernel(cell, error.message(), kernel));
@@ -192,10 +211,15 @@ impl CellRun<'_> {
             }
         };
         parents.insert(request.clone(), cell);
-        let cell_limit = limits.cell_timeout.map(|timeout| (Instant::now() + timeout, timeout));
-        let run_limit = limits.timeout.map(|timeout| (started + timeout, timeout));
-        let mut reply: Option<Option<CellError>> = None;
-        let mut idle = false;
+        // What was in time while nobody listened must be heard first.
+        let earliest = Instant::now() + in_flight.as_ref().map_or(Duration::ZERO, |_| CATCH_UP);
+        let cell_started = in_flight.as_ref().map_or_else(Instant::now, |it| it.started);
+        let limit =
+            |from: Instant, time: Option<Duration>| time.map(|time| ((from + time).max(earliest), time));
+        let cell_limit = limit(cell_started, limits.cell_timeout);
+        let run_limit = limit(started, limits.timeout);
+        let Seen { mut began, mut reply, mut idle } = in_flight.map(|it| it.seen).unwrap_or_default();
+        let was_idle = idle;
         let mut quiet_until: Option<Instant> = None;
         // Set once the cell has been told to stop.
         let mut stopping: Option<Stopping> = None;
@@ -231,6 +255,31 @@ impl CellRun<'_> {
                             }
                         });
                     }
+                    Incoming::Lost(why) => {
+                        let error = CellError::new(Some(cell), "KernelGatewayError", why);
+                        return Err(stopping.map_or(Ending::Failed(error), Stopping::ending));
+                    }
+                    Incoming::Notice(text) => recording.warn(format!("cell {cell}: {text}")),
+                    Incoming::CaughtUp(caught_up) => {
+                        let seen = Seen { began, reply: reply.clone(), idle };
+                        match fate(&caught_up, &request, &seen, was_idle, recording.cells(), cell) {
+                            Fate::AsItIs => {}
+                            Fate::Ended { raised, warning } => {
+                                recording.replied(cell, &raised);
+                                recording.warn(warning);
+                                (reply, idle) = (Some(raised), true);
+                            }
+                            Fate::NeverBegan if !is_stopping => {
+                                if let Err(error) = kernel.execute(cell, code, stop_on_error).await {
+                                    return Err(Ending::Failed(dead_kernel(cell, error.message(), kernel)));
+                                }
+                            }
+                            Fate::NeverBegan => return Err(stopping.map_or(Ending::Complete, Stopping::ending)),
+                            Fate::Unknown(error) => {
+                                return Err(stopping.map_or(Ending::Failed(error), Stopping::ending));
+                            }
+                        }
+                    }
                     Incoming::OverLimit(exceeded) => {
                         let ending = over_limit::ending(exceeded, &limits.resources, cell);
                         match exceeded {
@@ -244,7 +293,10 @@ impl CellRun<'_> {
                             if !message.date.is_empty() {
                                 recording.apply(timing(cell, "shell.execute_reply", &message));
                             }
-                            reply = Some(raised(cell, &message));
+                            let raised = raised(cell, &message);
+                            recording.replied(cell, &raised);
+                            recording.heard(message.number);
+                            reply = Some(raised);
                             quiet_until = Some(Instant::now() + policy.iopub_timeout);
                         }
                     }
@@ -254,8 +306,10 @@ impl CellRun<'_> {
                         if begins && is_stopping {
                             interrupt_again = Some(Instant::now() + SECOND_INTERRUPT);
                         }
-                        let is_cut = message.is_cut;
+                        began |= message.parent_id.as_deref() == Some(&request);
+                        let (is_cut, number) = (message.is_cut, message.number);
                         idle |= record(recording, parents, message, &request);
+                        recording.heard(number);
                         if is_cut {
                             recording.output_was_cut();
                         }
@@ -309,7 +363,7 @@ impl CellRun<'_> {
                 why = stopped(stop), if !stop_seen => {
                     stop_seen = true;
                     if why == Stop::LeaseLost {
-                        kernel.kill();
+                        kernel.give_up();
                         return Err(Ending::Stopped(why, cell));
                     }
                     match &mut stopping {

@@ -15,7 +15,7 @@ use tokio::sync::Notify;
 
 use super::run_output::SavedState;
 use crate::error::{Error, Result};
-use crate::execution::ExecutionId;
+use crate::execution::{CellError, ExecutionId};
 use crate::notebook::Notebook;
 use crate::notebook::record::{Event, Recorder};
 
@@ -28,6 +28,8 @@ const LINE: usize = 64 * 1024;
 enum Line {
     /// The notebook was written, and looked like this then.
     Saved(SavedState),
+    /// Where the run was with a kernel that another process may go on with.
+    Mark(Mark),
     #[serde(untagged)]
     Event(Event),
 }
@@ -37,6 +39,21 @@ enum Line {
 #[serde(rename_all = "snake_case")]
 enum LineRef<'a> {
     Saved(&'a SavedState),
+    Mark(&'a Mark),
+}
+
+/// What whoever goes on with a kernel needs to know beyond the events.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(super) enum Mark {
+    /// The number of a message of the kernel that was recorded.
+    Heard(u64),
+    /// A cell's answer.
+    Reply {
+        cell: usize,
+        /// The exception, if it raised one.
+        raised: Option<CellError>,
+    },
 }
 
 /// An open journal.
@@ -98,6 +115,11 @@ impl Journal {
     /// Notes how the notebook looks where it was saved: who finds it otherwise knows that others wrote it.
     pub(super) fn append_saved(&mut self, state: &SavedState) -> std::io::Result<()> {
         self.write(&LineRef::Saved(state))
+    }
+
+    /// Notes where the run is with its kernel.
+    pub(super) fn append_mark(&mut self, mark: &Mark) -> std::io::Result<()> {
+        self.write(&LineRef::Mark(mark))
     }
 
     /// Where it is, and what is notified of each line.
@@ -208,6 +230,7 @@ pub(super) fn replay_lines(
         match serde_json::from_slice(&line.map_err(failed)?) {
             Ok(Line::Event(event)) => recorder.apply(event),
             Ok(Line::Saved(state)) => saved = Some(state),
+            Ok(Line::Mark(_)) => {}
             // The last line may have been cut by the crash; nothing can follow it.
             Err(_) => break,
         }

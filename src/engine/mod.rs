@@ -1,5 +1,6 @@
 //! The use cases: the only place where database, store, queue, kernels and MLflow meet. One file per noun.
 
+mod catching_up;
 mod cells;
 mod deliver;
 pub mod events;
@@ -7,6 +8,7 @@ pub mod execute;
 pub mod executions;
 mod files;
 mod finish;
+mod gateways;
 mod journal;
 mod kept_kernels;
 mod kernel_end;

@@ -10,6 +10,7 @@ use tokio::sync::watch;
 use tokio::time::Instant;
 use tokio_util::task::AbortOnDropHandle;
 
+use super::catching_up::Position;
 use super::cells::{Ending, Stop, run_cells, run_timeout_error, sleep_until};
 use super::executions::{find_kernel, inject_options};
 use super::finish::finish_shipping;
@@ -294,13 +295,23 @@ impl Engine {
                 self.marks(execution.id, execution.attempts).map(|(name, value)| (name.to_owned(), value));
             kernel.limit(limits.resources, marks.into()).await;
         }
-        let ending = run_cells(&mut kernel, recording, &limits, &CellPolicy::default(), started, stop).await;
+        let ending = run_cells(
+            &mut kernel,
+            recording,
+            &limits,
+            &CellPolicy::default(),
+            started,
+            Position::default(),
+            stop,
+        )
+        .await;
         (Some(kernel), ending)
     }
 }
 
 /// Holds a kernel still while it is not known whether the execution is still ours.
-async fn hold(kernel: KernelGroup, mut held: watch::Receiver<bool>) {
+async fn hold(kernel: Option<KernelGroup>, mut held: watch::Receiver<bool>) {
+    let Some(kernel) = kernel else { return };
     while held.wait_for(|held| *held).await.is_ok() {
         tracing::warn!("the lease may be lost: the kernel is held until the database answers");
         kernel.suspend();
@@ -335,7 +346,7 @@ pub(super) async fn start_kernel(
     let begun = Instant::now();
     let kernel = pool.start(spec, start, hidden).await;
     metrics::histogram!("bindery_kernel_start_seconds").record(begun.elapsed().as_secs_f64());
-    kernel
+    kernel.map(Kernel::from)
 }
 
 /// An error of ours as an execution's error.
