@@ -1,5 +1,8 @@
 //! An execution: one run of one notebook, and the words for its state. Pure: no I/O, no async.
 
+mod parent;
+mod request;
+
 use std::fmt;
 use std::str::FromStr;
 use std::time::Duration;
@@ -9,6 +12,8 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use crate::error::Error;
+pub use parent::{Parent, ParentId, ParentKind};
+pub use request::{ExecutionRequest, MlflowParent};
 
 /// The id of an execution; answered once, it names that execution for ever.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize, ToSchema)]
@@ -264,38 +269,6 @@ impl CellPolicy {
     }
 }
 
-/// What a client asks for.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct ExecutionRequest {
-    /// The notebook, relative to the notebooks root.
-    pub notebook_path: String,
-    /// Where the result goes, relative to the notebooks root; usually the same path.
-    pub output_path: String,
-    /// For whom; the user's Jupyter server shows the result.
-    pub username: Option<String>,
-    /// The kernel, when it is not the notebook's own choice.
-    pub kernel_name: Option<String>,
-    /// The parameters as the text of the JSON object that was given, which keeps order and every digit; `None`
-    /// injects nothing.
-    pub parameters: Option<String>,
-    /// The template that the notebook was made from, when known.
-    pub template_name: Option<String>,
-    /// Its limits.
-    pub limits: Limits,
-    /// What the client calls this request: with the same name it is the same request.
-    #[serde(default)]
-    pub idempotency_key: Option<String>,
-    /// Those of a higher one are taken first.
-    #[serde(default)]
-    pub priority: i32,
-    /// How often it may be begun, when workers die under it.
-    #[serde(default = "once")]
-    pub max_attempts: u32,
-    /// How long its kernel stays, when a cell fails, for a person to attach to.
-    #[serde(default)]
-    pub keep_kernel_on_failure: Option<Duration>,
-}
-
 /// The longest that a kernel can be kept.
 pub const LONGEST_KEEP: Duration = Duration::from_secs(86_400);
 
@@ -314,27 +287,6 @@ pub struct KeptKernel {
 pub const PRIORITIES: std::ops::RangeInclusive<i64> = -1000..=1000;
 /// How many attempts can be asked for.
 pub const ATTEMPTS: std::ops::RangeInclusive<i64> = 1..=100;
-
-fn once() -> u32 {
-    1
-}
-
-impl ExecutionRequest {
-    /// Whether a client asks for the same. What the service's settings and records add to it does not count.
-    pub fn asks_the_same_as(&self, other: &Self) -> bool {
-        let asked = |it: &Self| {
-            let parameters = it.parameters.as_deref().map(serde_json::from_str::<serde_json::Value>);
-            (
-                it.notebook_path.clone(),
-                it.output_path.clone(),
-                it.username.clone(),
-                it.kernel_name.clone(),
-                parameters.and_then(Result::ok),
-            )
-        };
-        asked(self) == asked(other)
-    }
-}
 
 /// Everything that is recorded of an execution.
 #[derive(Debug, Clone, PartialEq)]
@@ -365,6 +317,8 @@ pub struct Execution {
     pub kernel_used: Option<String>,
     /// What a reader should know though it stopped nothing.
     pub warnings: Vec<String>,
+    /// What the notebook recorded, by name.
+    pub results: Option<serde_json::Map<String, serde_json::Value>>,
     /// Whether somebody asked for it to stop.
     pub cancel_requested: bool,
     /// Its kernel, while that is kept, and until it expires if its worker died; see [`Execution::kept_kernel`].

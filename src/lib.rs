@@ -8,6 +8,7 @@ pub mod db;
 pub mod engine;
 pub mod error;
 pub mod execution;
+pub mod flow;
 pub mod kernel;
 pub mod mlflow;
 pub mod notebook;
@@ -15,5 +16,6 @@ pub mod queue;
 #[cfg(feature = "evcxr")]
 pub mod rust_kernel;
 pub mod store;
+pub mod workflow;
 
 pub use error::{Error, ErrorKind, Result};

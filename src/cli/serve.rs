@@ -89,7 +89,7 @@ impl Service {
                 if works {
                     return engine.work(shutdown).await;
                 }
-                engine.watch(false, shutdown).await;
+                tokio::join!(engine.watch(false, shutdown.clone()), engine.coordinate(shutdown));
                 Ok(())
             }
         });

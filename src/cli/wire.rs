@@ -66,6 +66,8 @@ pub(super) fn execution(engine: &Engine, execution: &Execution, queue_position: 
         "priority": execution.request.priority,
         "queue_position": queue_position,
         "warnings": execution.warnings,
+        "results": execution.results,
+        "parent": execution.request.parent,
         "notebook_url": engine.notebook_url(&request.output_path, request.username.as_deref()),
     })
 }

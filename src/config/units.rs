@@ -10,7 +10,7 @@ use serde::Deserialize;
 #[serde(try_from = "toml::Value")]
 pub struct ByteSize(pub u64);
 
-/// A time, such as `1.5`, `30s`, `5m` or `2h`; a bare number is seconds, as in papermill.
+/// A time, such as `1.5`, `30s`, `5m` or `1h 30m`; a bare number is seconds, as in papermill.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
 #[serde(try_from = "toml::Value")]
 pub struct Seconds(pub Duration);
@@ -48,12 +48,15 @@ impl std::str::FromStr for Seconds {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
-        number_with_unit(
-            text,
-            &[("", 1.0), ("ms", 1e-3), ("s", 1.0), ("m", 60.0), ("h", 3600.0), ("d", 86400.0)],
-        )
-        .map(|seconds| Self(Duration::from_secs_f64(seconds)))
-        .ok_or_else(|| format!("`{text}` is not a time: write it as 30s, 5m, 2h or 1.5"))
+        const UNITS: [(&str, f64); 6] =
+            [("", 1.0), ("ms", 1e-3), ("s", 1.0), ("m", 60.0), ("h", 3600.0), ("d", 86400.0)];
+        let one = || number_with_unit(text, &UNITS);
+        // Each of several has a unit.
+        let several = || text.split_whitespace().map(|part| number_with_unit(part, &UNITS[1..])).sum();
+        one()
+            .or_else(|| text.trim().contains(char::is_whitespace).then(several)?)
+            .map(|seconds: f64| Self(Duration::from_secs_f64(seconds)))
+            .ok_or_else(|| format!("`{text}` is not a time: write it as 30s, 5m, 1h 30m or 1.5"))
     }
 }
 
@@ -111,6 +114,12 @@ mod tests {
         time("30", Some(30.0));
         time("1.5m", Some(90.0));
         time("200ms", Some(0.2));
+        time("1h 30m", Some(5400.0));
+        time(" 1d  2h 3s ", Some(93_603.0));
+        time("5 m", Some(300.0));
+        time("1h 30", None);
+        time("h 30m", None);
+        time("", None);
         time("5 parsecs", None);
     }
 }

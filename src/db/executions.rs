@@ -4,9 +4,12 @@
 use jiff::Timestamp;
 
 use super::record::ExecutionRow;
+use super::transaction::{Transaction, within};
 use super::{Database, lost, micros, on, returned, to_json};
 use crate::error::{Error, Result};
-use crate::execution::{CellError, Execution, ExecutionId, ExecutionRequest, ExecutionStatus, MlflowLink};
+use crate::execution::{
+    CellError, Execution, ExecutionId, ExecutionRequest, ExecutionStatus, MlflowLink, ParentId,
+};
 
 /// Which executions to list, newest first.
 #[derive(Debug, Clone, Default)]
@@ -17,10 +20,58 @@ pub struct ExecutionFilter {
     pub username: Option<String>,
     /// Only those of this notebook.
     pub notebook_path: Option<String>,
+    /// Only those that this has started.
+    pub parent: Option<ParentId>,
     /// Only those with a smaller id: the last id of the page before.
     pub before: Option<ExecutionId>,
     /// At most so many.
     pub limit: u32,
+}
+
+/// Puts a request into the queue, wherever `$executor` leads; no row comes back when the output, the idempotency key or the
+/// place at its parent is taken, which breaks no transaction.
+macro_rules! insert {
+    ($executor:expr, $request:expr, $now:expr) => {{
+        let request: &ExecutionRequest = $request;
+        let json = to_json(request)?;
+        let deadline = request.limits.queue_timeout.map(|patience| {
+            micros($now).saturating_add(i64::try_from(patience.as_micros()).unwrap_or(i64::MAX))
+        });
+        sqlx::query_scalar::<_, i64>(
+            "INSERT INTO executions (status, notebook_path, output_path, username, request, submitted_at, \
+             idempotency_key, priority, max_attempts, queue_deadline, parent, child) \
+             VALUES ('pending', $1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11) ON CONFLICT DO NOTHING RETURNING id",
+        )
+        .bind(&request.notebook_path)
+        .bind(&request.output_path)
+        .bind(&request.username)
+        .bind(&json)
+        .bind(micros($now))
+        .bind(&request.idempotency_key)
+        .bind(i64::from(request.priority))
+        .bind(i64::from(request.max_attempts))
+        .bind(deadline)
+        .bind(request.parent.as_ref().map(|parent| parent.parent().to_string()))
+        .bind(request.parent.as_ref().map(|parent| parent.child.as_str()))
+        .fetch_all($executor)
+        .await
+    }};
+}
+
+impl Transaction {
+    /// Records an execution as `pending`, once this transaction is committed; `None` when its output is being written by
+    /// another, or its parent has this child already.
+    ///
+    /// # Errors
+    /// `Unavailable` when the database cannot be used.
+    pub async fn insert_execution(
+        &mut self,
+        request: &ExecutionRequest,
+        now: Timestamp,
+    ) -> Result<Option<ExecutionId>> {
+        let ids = within!(self, connection => insert!(connection, request, now)).map_err(lost)?;
+        Ok(returned(ids).map(ExecutionId))
+    }
 }
 
 impl Database {
@@ -31,30 +82,10 @@ impl Database {
     /// `Unavailable` when the database cannot be used or its file is gone.
     pub async fn insert_execution(&self, request: &ExecutionRequest, now: Timestamp) -> Result<ExecutionId> {
         self.check_file().await?;
-        let json = to_json(request)?;
-        let deadline = request.limits.queue_timeout.map(|patience| {
-            micros(now).saturating_add(i64::try_from(patience.as_micros()).unwrap_or(i64::MAX))
-        });
-        let inserted = on!(self, pool => sqlx::query_scalar::<_, i64>(
-            "INSERT INTO executions (status, notebook_path, output_path, username, request, submitted_at, \
-             idempotency_key, priority, max_attempts, queue_deadline) \
-             VALUES ('pending', $1, $2, $3, $4, $5, $6, $7, $8, $9) RETURNING id",
-        )
-        .bind(&request.notebook_path)
-        .bind(&request.output_path)
-        .bind(&request.username)
-        .bind(&json)
-        .bind(micros(now))
-        .bind(&request.idempotency_key)
-        .bind(i64::from(request.priority))
-        .bind(i64::from(request.max_attempts))
-        .bind(deadline)
-        .fetch_all(pool).await);
-        match inserted {
-            Ok(ids) => returned(ids)
-                .map(ExecutionId)
-                .ok_or_else(|| Error::internal("the database gave an execution no id")),
-            Err(sqlx::Error::Database(error)) if error.is_unique_violation() => {
+        let inserted = on!(self, pool => insert!(pool, request, now));
+        match inserted.map(returned) {
+            Ok(Some(id)) => Ok(ExecutionId(id)),
+            Ok(None) => {
                 let other: Option<i64> = on!(self, pool => sqlx::query_scalar(
                     "SELECT id FROM executions WHERE output_path = $1 AND status IN ('pending', 'running')",
                 )
@@ -145,12 +176,14 @@ impl Database {
     pub async fn list_executions(&self, filter: &ExecutionFilter) -> Result<Vec<Execution>> {
         on!(self, pool => sqlx::query_as::<_, ExecutionRow>(
             "SELECT * FROM executions WHERE ($1 IS NULL OR status = $1) AND ($2 IS NULL OR username = $2) \
-             AND ($3 IS NULL OR notebook_path = $3) AND ($4 IS NULL OR id < $4) ORDER BY id DESC LIMIT $5",
+             AND ($3 IS NULL OR notebook_path = $3) AND ($4 IS NULL OR id < $4) AND ($5 IS NULL OR parent = $5) \
+             ORDER BY id DESC LIMIT $6",
         )
         .bind(filter.status.map(ExecutionStatus::as_str))
         .bind(&filter.username)
         .bind(&filter.notebook_path)
         .bind(filter.before.map(|id| id.0))
+        .bind(filter.parent.map(|parent| parent.to_string()))
         .bind(i64::from(filter.limit))
         .fetch_all(pool).await)
         .map_err(lost)?

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use jiff::Timestamp;
+use serde_json::{Map, Value};
 
 use super::{Database, Pool, lost, micros, number, on, returned, to_json};
 use crate::error::Result;
@@ -40,6 +41,22 @@ pub struct Finish {
     pub output_path: Option<String>,
     /// Whether the notebook is still to be saved.
     pub undelivered: bool,
+    /// What the notebook recorded, by name.
+    pub results: Map<String, Value>,
+}
+
+impl Finish {
+    /// An end of which there is no more to say.
+    pub fn new(status: ExecutionStatus, error: Option<CellError>) -> Self {
+        Self {
+            status,
+            error,
+            warnings: Vec::new(),
+            output_path: None,
+            undelivered: false,
+            results: Map::new(),
+        }
+    }
 }
 
 /// How many executions may run at once, over all workers.
@@ -196,10 +213,11 @@ impl Database {
     pub async fn finish_execution(&self, lease: &Lease, finish: &Finish, now: Timestamp) -> Result<bool> {
         let error = finish.error.as_ref().map(to_json).transpose()?;
         let warnings = to_json(&finish.warnings)?;
+        let results = (!finish.results.is_empty()).then(|| to_json(&finish.results)).transpose()?;
         let done = on!(self, pool => sqlx::query(
             "UPDATE executions SET status = $1, end_time = $2, error = $3, warnings = $4, \
              output_path = coalesce($5, output_path), current_cell = NULL, lease_owner = NULL, lease_expires_at = NULL, \
-             undelivered = $6 WHERE id = $7 AND status = 'running' AND lease_owner = $8 AND attempts = $9",
+             undelivered = $6, results = $7 WHERE id = $8 AND status = 'running' AND lease_owner = $9 AND attempts = $10",
         )
         .bind(finish.status.as_str())
         .bind(micros(now))
@@ -207,6 +225,7 @@ impl Database {
         .bind(&warnings)
         .bind(&finish.output_path)
         .bind(i64::from(finish.undelivered))
+        .bind(&results)
         .bind(lease.id.0)
         .bind(&lease.owner)
         .bind(i64::from(lease.attempt))

@@ -5,6 +5,7 @@
 
 mod events;
 mod executions;
+mod flows;
 mod idempotency;
 mod kept_kernels;
 mod leases;
@@ -14,6 +15,7 @@ mod postgres;
 mod record;
 mod retention;
 mod sqlite;
+mod transaction;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
@@ -23,9 +25,11 @@ use jiff::{SignedDuration, Timestamp};
 use crate::error::{Error, Result};
 pub use events::JournalPart;
 pub use executions::ExecutionFilter;
+pub use flows::{EndedTask, FlowFilter};
 pub use leases::{ClaimLimits, Finish, Lease};
 pub use notebooks::{NewNotebook, NotebookChange, NotebookRecord};
 pub use notify::{Change, Changes, Interest};
+pub use transaction::Transaction;
 
 /// The database; clones share one pool.
 #[derive(Debug, Clone)]

@@ -28,6 +28,7 @@ pub(super) struct ExecutionRow {
     attempts: i64,
     cancel_requested: i64,
     kept_kernel: Option<String>,
+    results: Option<String>,
 }
 
 impl ExecutionRow {
@@ -55,6 +56,7 @@ impl ExecutionRow {
             attempts: u32::try_from(self.attempts).unwrap_or(u32::MAX),
             kernel_used: self.kernel_used,
             warnings: from_json(&self.warnings)?,
+            results: self.results.as_deref().map(from_json).transpose()?,
             cancel_requested: self.cancel_requested != 0,
             kept: self.kept_kernel.as_deref().map(from_json::<KeptKernel>).transpose()?,
         })

@@ -134,25 +134,14 @@ mod tests {
     ) -> ExecutionId {
         let then = Timestamp::now() - ago;
         let minute = Duration::from_secs(60);
-        let request = ExecutionRequest {
-            notebook_path: path.into(),
-            output_path: path.into(),
-            username: None,
-            kernel_name: None,
-            parameters: None,
-            template_name: None,
-            limits: Limits {
-                start_timeout: minute,
-                cell_timeout: None,
-                timeout: None,
-                queue_timeout: None,
-                resources: Default::default(),
-            },
-            idempotency_key: None,
-            priority: 0,
-            max_attempts: 1,
-            keep_kernel_on_failure: None,
+        let limits = Limits {
+            start_timeout: minute,
+            cell_timeout: None,
+            timeout: None,
+            queue_timeout: None,
+            resources: Default::default(),
         };
+        let request = ExecutionRequest::new(path, path, limits);
         let id = engine.database().insert_execution(&request, then).await.unwrap();
         let lease = engine
             .database()
@@ -160,13 +149,8 @@ mod tests {
             .await
             .unwrap()
             .unwrap();
-        let finish = Finish {
-            status: ExecutionStatus::Failed,
-            error: Some(CellError::new(None, "NotebookNotSaved", "the disk is full")),
-            warnings: Vec::new(),
-            output_path: None,
-            undelivered: true,
-        };
+        let error = CellError::new(None, "NotebookNotSaved", "the disk is full");
+        let finish = Finish { undelivered: true, ..Finish::new(ExecutionStatus::Failed, Some(error)) };
         assert!(engine.database().finish_execution(&lease, &finish, then).await.unwrap());
         let cells = json!([{"cell_type": "code", "execution_count": null, "metadata": {}, "outputs": [], "source": "x"}]);
         let notebook = json!({"cells": cells, "metadata": {}, "nbformat": 4, "nbformat_minor": 4});

@@ -72,24 +72,22 @@ impl Engine {
         };
         let parameters = submit.parameters.as_deref().map(Parameters::from_json_text).transpose()?;
         let limits = self.config().limits;
+        let limits = Limits {
+            start_timeout: limits.start_timeout,
+            cell_timeout: submit.cell_timeout.or(limits.cell_timeout),
+            timeout: submit.timeout.or(limits.timeout),
+            queue_timeout: submit.queue_timeout.or(limits.queue_timeout),
+            resources: limits.resources.lowered_to(submit.resources),
+        };
         let mut request = ExecutionRequest {
-            notebook_path: notebook_path.relative.clone(),
-            output_path: output_path.relative,
             username: submit.username,
             kernel_name: submit.kernel_name,
             parameters: submit.parameters.map(|parameters| parameters.get().to_owned()),
-            template_name: None,
-            limits: Limits {
-                start_timeout: limits.start_timeout,
-                cell_timeout: submit.cell_timeout.or(limits.cell_timeout),
-                timeout: submit.timeout.or(limits.timeout),
-                queue_timeout: submit.queue_timeout.or(limits.queue_timeout),
-                resources: limits.resources.lowered_to(submit.resources),
-            },
             idempotency_key: submit.idempotency_key,
             priority: submit.priority.unwrap_or_default(),
             max_attempts: submit.max_attempts.unwrap_or(1),
             keep_kernel_on_failure: kept_kernels::check(submit.keep_kernel_on_failure)?,
+            ..ExecutionRequest::new(notebook_path.relative.clone(), output_path.relative, limits)
         };
         // Before the notebook is looked at, which may be another by now.
         if let Some(first) = self.asked_before(&request).await? {

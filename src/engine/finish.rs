@@ -6,15 +6,16 @@ use std::time::Duration;
 use tokio::sync::watch;
 use tokio::time::Instant;
 
-use super::Engine;
 use super::cells::Stop;
 use super::journal::Journal;
 use super::run_output::RunOutput;
 use super::shipping::Shipping;
 use super::work::LEASE;
+use super::{Engine, in_place};
 use crate::db::{Finish, Lease};
 use crate::error::{Error, ErrorKind, Result};
 use crate::notebook::Notebook;
+use crate::notebook::results::recorded_results;
 
 /// How long is waited for the database by who is to stop.
 const DATABASE_PATIENCE: Duration = Duration::from_secs(60);
@@ -115,6 +116,13 @@ impl Engine {
         }
         Ok(())
     }
+}
+
+/// Puts what the notebook recorded into its end.
+pub(super) fn record_results(finish: &mut Finish, notebook: &Notebook) {
+    let results = in_place(|| recorded_results(notebook));
+    finish.results = results.values;
+    finish.warnings.extend(results.warnings);
 }
 
 /// Waits until the journal is in the database; once the worker is asked to stop, not for ever.

@@ -2,6 +2,7 @@
 
 mod catching_up;
 mod cells;
+mod coordination;
 mod deliver;
 pub mod events;
 pub mod execute;
@@ -9,6 +10,7 @@ pub mod executions;
 mod files;
 mod finish;
 mod gateways;
+pub mod flows;
 mod journal;
 mod kept_kernels;
 mod kernel_end;

@@ -13,7 +13,7 @@ use tokio_util::task::AbortOnDropHandle;
 use super::catching_up::Position;
 use super::cells::{Ending, Stop, run_cells, run_timeout_error, sleep_until};
 use super::executions::{find_kernel, inject_options};
-use super::finish::finish_shipping;
+use super::finish::{finish_shipping, record_results};
 use super::journal::Journal;
 use super::recording::{Finished, Recording, RunProgress};
 use super::run_output::RunOutput;
@@ -21,7 +21,7 @@ use super::secrets::hidden_variables;
 use super::shipping::Shipping;
 use super::tracking::Tracking;
 use super::work::{Standing, tell_progress};
-use super::{Engine, Milestone, blocking, in_place, isoformat, notebooks};
+use super::{Engine, Milestone, blocking, in_place, isoformat, notebooks, root};
 use crate::db::{Finish, Lease};
 use crate::error::{Error, ErrorKind, Result};
 use crate::execution::{CellError, CellPolicy, Execution, ExecutionStatus};
@@ -31,6 +31,28 @@ use crate::kernel::{Kernel, KernelGroup, KernelStart};
 use crate::notebook::inject::{papermill_metadata, prepare_metadata, remove_error_markers};
 use crate::notebook::record::Recorder;
 use crate::notebook::{Notebook, Parameters};
+
+/// Where the notebook comes from, ready to be read.
+enum Source {
+    Notebook(root::Source),
+    Template(bytes::Bytes),
+}
+
+impl Source {
+    fn tag(&self) -> Option<&str> {
+        match self {
+            Self::Notebook(source) => source.tag(),
+            Self::Template(_) => None,
+        }
+    }
+
+    fn read(self) -> Result<bytes::Bytes> {
+        match self {
+            Self::Notebook(source) => source.read(),
+            Self::Template(bytes) => Ok(bytes),
+        }
+    }
+}
 
 /// A notebook ready to run.
 struct Prepared {
@@ -54,13 +76,7 @@ impl Engine {
         let prepared = match self.prepare(&execution).await {
             Ok(prepared) => prepared,
             Err(error) => {
-                let finish = Finish {
-                    status: ExecutionStatus::Failed,
-                    error: Some(error_of(&error)),
-                    warnings: Vec::new(),
-                    output_path: None,
-                    undelivered: false,
-                };
+                let finish = Finish::new(ExecutionStatus::Failed, Some(error_of(&error)));
                 return self.write_final(lease, &finish).await;
             }
         };
@@ -133,7 +149,8 @@ impl Engine {
             finish_shipping(shipping, &asked_to_stop).await?;
         }
         self.make_sure_of(lease, &asked_to_stop).await?;
-        let mut finish = Finish { status, error, warnings, output_path: None, undelivered: false };
+        let mut finish = Finish { warnings, ..Finish::new(status, error) };
+        record_results(&mut finish, &notebook);
         let saved = match output {
             Some(mut output) => {
                 let saved =
@@ -195,12 +212,17 @@ impl Engine {
     /// Reads the notebook and makes it ready: parameters bound, an earlier run's marks gone, a kernel found.
     async fn prepare(&self, execution: &Execution) -> Result<Prepared> {
         let request = execution.request.clone();
-        let path = self.root().notebook("notebook_path", &request.notebook_path)?;
         let output = self.root().notebook("output_path", &request.output_path)?;
         let limit = self.config().max_notebook_size;
         let data_dir = self.config().data_dir.clone();
-        let (id, is_in_place) = (execution.id, path.relative == output.relative);
-        let source = path.source(limit).await?;
+        let (id, is_in_place) = (execution.id, request.notebook_path == output.relative);
+        let source = match request.template_name.as_deref().filter(|_| request.from_template) {
+            Some(template) => Source::Template(self.template_bytes(template).await?.1),
+            None => {
+                let path = self.root().notebook("notebook_path", &request.notebook_path)?;
+                Source::Notebook(path.source(limit).await?)
+            }
+        };
         let output = match (output.output(id), source.tag()) {
             // Written since it was read, it is somebody else's already.
             (RunOutput::Object(object), Some(tag)) if is_in_place => {
@@ -236,7 +258,15 @@ impl Engine {
     async fn working_folder(&self, execution: &Execution) -> Result<PathBuf> {
         let path = self.root().notebook("notebook_path", &execution.request.notebook_path)?;
         match path.folder() {
-            Some(folder) => Ok(folder.to_owned()),
+            Some(folder) => {
+                // What is made from a template has nothing there yet.
+                if execution.request.from_template {
+                    std::fs::create_dir_all(folder).map_err(|error| {
+                        Error::unavailable("the folder to run in cannot be made").with_source(error)
+                    })?;
+                }
+                Ok(folder.to_owned())
+            }
             None => self.make_scratch(execution.id, execution.attempts).await,
         }
     }

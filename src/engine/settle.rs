@@ -7,6 +7,7 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::AbortOnDropHandle;
 
+use super::finish::record_results;
 use super::journal::{self, Replayed};
 use super::recording::complete;
 use super::work::{HEARTBEAT, LEASE};
@@ -97,21 +98,18 @@ impl Engine {
         blocking(move || journal::replay_lines(id, Some(attempt), lines.as_slice())).await
     }
 
-    /// Saves what the journal of an execution holds; `None` when it had not begun. Says where, when somebody has
-    /// written the notebook meanwhile and the result went beside it.
-    async fn recover(
-        &self,
-        execution: &Execution,
-        error: Option<CellError>,
-    ) -> Result<Option<(Notebook, Option<String>)>> {
+    /// Saves what the journal of an execution holds; `None` when it had not begun.
+    async fn recover(&self, execution: &Execution, error: Option<CellError>) -> Result<Option<Recovered>> {
         let (id, end_time) = (execution.id, Timestamp::now());
         let Some((recorder, saved)) = self.replay(id, execution.attempts).await? else { return Ok(None) };
         let output = self.root().notebook("output_path", &execution.request.output_path)?;
         let mut output = output.output(id).resumed(saved).recognised(recorder.notebook());
-        let notebook =
-            blocking(move || Ok(complete(recorder, RunEnd::Failed, error.as_ref(), end_time))).await?;
+        let is_complete = recorder.is_complete();
+        let end = if is_complete { RunEnd::Complete } else { RunEnd::Failed };
+        let error = error.filter(|_| !is_complete);
+        let notebook = blocking(move || Ok(complete(recorder, end, error.as_ref(), end_time))).await?;
         output.save_within(LEASE, &notebook).await?;
-        Ok(Some((notebook, output.moved_to().map(str::to_owned))))
+        Ok(Some(Recovered { notebook, is_complete, moved_to: output.moved_to().map(str::to_owned) }))
     }
 
     /// Ends an execution whose worker died: what its journal holds goes into the notebook, then it is `failed`, or waits
@@ -129,17 +127,20 @@ impl Engine {
             "the service died while the notebook ran; what it had produced was kept",
         );
         let mut finish = Finish {
-            status: ExecutionStatus::Failed,
-            error: Some(error),
             warnings: execution.warnings.clone(),
-            output_path: None,
-            undelivered: false,
+            ..Finish::new(ExecutionStatus::Failed, Some(error))
         };
         // What cannot be saved now stays in the journal; the execution ends all the same, so that nobody waits
         // for it for ever.
         let notebook = match self.recover(&execution, finish.error.clone()).await {
-            Ok(recovered) => recovered.map(|(notebook, moved_to)| {
+            Ok(recovered) => recovered.map(|Recovered { notebook, is_complete, moved_to }| {
                 finish.output_path = moved_to;
+                if is_complete {
+                    // It died between the last cell and the record: to run it once more would do all of it twice.
+                    finish.status = ExecutionStatus::Success;
+                    finish.error = None;
+                    record_results(&mut finish, &notebook);
+                }
                 notebook
             }),
             Err(fault) => {
@@ -154,7 +155,9 @@ impl Engine {
                 return Ok(());
             }
         };
-        if execution.cancel_requested {
+        if finish.status == ExecutionStatus::Success {
+            tracing::info!(execution.id = %lease.id, "every cell had run before its worker died");
+        } else if execution.cancel_requested {
             finish.status = ExecutionStatus::Cancelled;
             finish.error = None;
         } else if lease.attempt < lease.max_attempts {
@@ -179,6 +182,15 @@ impl Engine {
         }
         Ok(())
     }
+}
+
+/// What a journal gave.
+struct Recovered {
+    notebook: Notebook,
+    /// Whether the notebook had run to its end, and well.
+    is_complete: bool,
+    /// Where it is, when somebody has written the notebook meanwhile and the result went beside it.
+    moved_to: Option<String>,
 }
 
 /// Prolongs the lease of what is being settled.

@@ -30,15 +30,25 @@ impl Engine {
         let client = self.mlflow()?;
         let request = &execution.request;
         let start = RunStart {
-            experiment_name: experiment_name(execution),
+            experiment_name: match &request.mlflow_parent {
+                Some(parent) => parent.experiment_name.clone(),
+                None => experiment_name(execution),
+            },
             run_name: format!("{}-{}", file_stem(&request.output_path), execution.id),
             source_name: request.notebook_path.clone(),
-            source_type: SourceType::Notebook,
+            source_type: match request.parent {
+                Some(_) => SourceType::Job,
+                None => SourceType::Notebook,
+            },
             user: request.username.clone(),
             execution_id: execution.id.to_string(),
             start_time: execution.start_time,
             parameters: parameters.iter().map(|(name, value)| (name.clone(), text(value))).collect(),
-            tags: Vec::new(),
+            tags: request
+                .mlflow_parent
+                .iter()
+                .map(|it| ("mlflow.parentRunId".to_owned(), it.run_id.clone()))
+                .collect(),
         };
         let (run, link) = match client.start_run(start).await {
             Ok(run) => {

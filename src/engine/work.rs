@@ -46,6 +46,10 @@ impl Engine {
             let (engine, shutdown) = (self.clone(), shutdown.clone());
             async move { engine.watch(true, shutdown).await }
         }));
+        let _coordinating = AbortOnDropHandle::new(tokio::spawn({
+            let (engine, shutdown) = (self.clone(), shutdown.clone());
+            async move { engine.coordinate(shutdown).await }
+        }));
         let (pool, pool_shutdown) = (self.pool().clone(), shutdown.clone());
         let keeping_warm = AbortOnDropHandle::new(tokio::spawn(async move { pool.run(pool_shutdown).await }));
         let (stop, stopped) = watch::channel(false);

@@ -65,7 +65,7 @@ pub struct RunStart {
     pub source_type: SourceType,
     /// `mlflow.user`, when known.
     pub user: Option<String>,
-    /// The execution's id.
+    /// The execution's id; empty for a run that stands for several.
     pub execution_id: String,
     /// When the execution started; now, when absent.
     pub start_time: Option<Timestamp>,
@@ -175,7 +175,9 @@ impl MlflowClient {
         tags.insert("mlflow.runName".into(), json!(cut(&start.run_name, MAX_TAG)));
         tags.insert("mlflow.source.name".into(), json!(cut(&start.source_name, MAX_TAG)));
         tags.insert("mlflow.source.type".into(), json!(start.source_type.as_str()));
-        tags.insert(EXECUTION_TAG.into(), json!(start.execution_id));
+        if !start.execution_id.is_empty() {
+            tags.insert(EXECUTION_TAG.into(), json!(start.execution_id));
+        }
         if let Some(user) = &start.user {
             tags.insert("mlflow.user".into(), json!(cut(user, MAX_TAG)));
         }
@@ -211,6 +213,17 @@ impl MlflowClient {
     /// `Unavailable` when MLflow cannot be reached, `NotFound` when the run is gone.
     pub async fn finish_run(&self, run: &MlflowRun, outcome: RunOutcome, end_time: Timestamp) -> Result<()> {
         self.update_run(&run.run_id, outcome, end_time).await
+    }
+
+    /// Sets a tag of a run.
+    ///
+    /// # Errors
+    /// `Unavailable` when MLflow cannot be reached, `NotFound` when the run is gone.
+    pub async fn set_tag(&self, run_id: &str, key: &str, value: &str) -> Result<()> {
+        let call = "runs/set-tag";
+        let body = json!({"run_id": run_id, "key": key, "value": cut(value, MAX_TAG)});
+        let _: Value = self.post(call, Repeat::Safe, &body).await.map_err(|fault| fault.into_error(call))?;
+        Ok(())
     }
 
     /// What a notebook must find in its environment so that every run it starts or autologs becomes a child

@@ -14,6 +14,7 @@ pub mod parameters;
 pub mod path_template;
 mod python_rules;
 pub mod record;
+pub mod results;
 mod streams;
 pub mod translate;
 mod upgrade;

@@ -208,6 +208,19 @@ impl Recorder {
         }
     }
 
+    /// Whether every cell has had its turn and none shows an error. A run that may show one without having failed is not
+    /// taken for complete: what was allowed is not known here.
+    pub fn is_complete(&self) -> bool {
+        let ran = |cell: &Cell| {
+            let status = cell.metadata().and_then(|it| it.get("papermill")?.get("status")?.as_str());
+            let shows_error = || {
+                cell.outputs().iter().any(|output| output.get("output_type").is_some_and(|it| it == "error"))
+            };
+            status == Some("completed") && !(cell.is_code() && shows_error())
+        };
+        !self.notebook.cells().is_empty() && self.notebook.cells().iter().all(ran)
+    }
+
     /// Completes the notebook: run times, and every text in the shape in which Jupyter stores it.
     pub fn finish(mut self, end: RunEnd, end_time: &str) -> Notebook {
         for cell in self.notebook.cells_mut() {
@@ -438,6 +451,21 @@ mod tests {
         let notebook = recorder.finish(RunEnd::Failed, T1);
         let status = |cell: usize| notebook.cells()[cell].metadata().unwrap()["papermill"]["status"].clone();
         assert_eq!((status(0), status(1)), (json!("failed"), json!("pending")));
+    }
+
+    #[test]
+    fn a_run_is_complete_when_every_cell_has_run_well() {
+        let mut recorder = Recorder::start(notebook(2), T0);
+        for cell in 0..2 {
+            assert!(!recorder.is_complete());
+            recorder.apply(Event::CellStarted { cell, time: T0.into() });
+            assert!(!recorder.is_complete());
+            recorder.apply(Event::CellFinished { cell, time: T1.into(), failed: false });
+        }
+        assert!(recorder.is_complete());
+        let error = json!({"output_type": "error", "ename": "E", "evalue": "", "traceback": []});
+        recorder.apply(Event::Output { cell: 1, output: error, display_id: None });
+        assert!(!recorder.is_complete());
     }
 
     #[test]

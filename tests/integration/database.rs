@@ -43,35 +43,18 @@ async fn database(folder: &tempfile::TempDir) -> Database {
 }
 
 fn request(path: &str) -> ExecutionRequest {
-    ExecutionRequest {
-        notebook_path: path.into(),
-        output_path: path.into(),
-        username: None,
-        kernel_name: None,
-        parameters: None,
-        template_name: None,
-        limits: Limits {
-            start_timeout: LEASE,
-            cell_timeout: None,
-            timeout: None,
-            queue_timeout: None,
-            resources: Default::default(),
-        },
-        idempotency_key: None,
-        priority: 0,
-        max_attempts: 1,
-        keep_kernel_on_failure: None,
-    }
+    let limits = Limits {
+        start_timeout: LEASE,
+        cell_timeout: None,
+        timeout: None,
+        queue_timeout: None,
+        resources: Default::default(),
+    };
+    ExecutionRequest::new(path, path, limits)
 }
 
 fn success() -> Finish {
-    Finish {
-        status: ExecutionStatus::Success,
-        error: None,
-        warnings: Vec::new(),
-        output_path: None,
-        undelivered: false,
-    }
+    Finish::new(ExecutionStatus::Success, None)
 }
 
 #[tokio::test]

@@ -6,6 +6,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
+use serde_json::{Map, Value};
 use utoipa::ToSchema;
 
 use super::super::extract::username;
@@ -13,7 +14,7 @@ use crate::engine::Engine;
 use crate::engine::executions::SubmitExecution;
 use crate::error::{Error, Result};
 use crate::execution::{
-    ATTEMPTS, CellError, Execution, ExecutionId, ExecutionStatus, KeptKernel, MlflowLink, PRIORITIES,
+    ATTEMPTS, CellError, Execution, ExecutionId, ExecutionStatus, KeptKernel, MlflowLink, PRIORITIES, Parent,
     Progress, ResourceLimits, human_duration,
 };
 
@@ -191,6 +192,7 @@ impl Started {
     "progress": {"cells_done": 8, "cells_total": 8, "current_cell": null}, "error": null,
     "mlflow": {"experiment_id": "1", "run_id": "0a1b", "url": "http://127.0.0.1:5000/#/experiments/1/runs/0a1b"},
     "attempts": 1, "max_attempts": 1, "priority": 0, "queue_position": null, "warnings": [],
+    "results": {"auc": 0.91}, "parent": null,
     "notebook_url": "http://127.0.0.1:8000/user/ann/lab/tree/ann/projects/churn_may.ipynb"}))]
 pub(in crate::api) struct Status {
     /// Its id.
@@ -238,6 +240,12 @@ pub(in crate::api) struct Status {
     kernel: Option<KeptKernel>,
     /// What you should know though it stopped nothing.
     warnings: Vec<String>,
+    /// What the notebook recorded (scrapbook's `glue`, or display metadata), by name; null before its end.
+    #[schema(nullable, value_type = Option<Object>)]
+    results: Option<Map<String, Value>>,
+    /// What started it; null when that was a client.
+    #[schema(nullable)]
+    parent: Option<Parent>,
     /// Where the user's Jupyter server shows the output.
     notebook_url: Option<String>,
 }
@@ -282,6 +290,8 @@ impl Status {
             queue_position: None,
             kernel,
             warnings: execution.warnings,
+            results: execution.results,
+            parent: request.parent,
         }
     }
 }

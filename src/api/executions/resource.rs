@@ -15,7 +15,7 @@ use crate::convert::html::notebook_to_html;
 use crate::engine::Engine;
 use crate::engine::executions::ExecutionFilter;
 use crate::error::Error;
-use crate::execution::{ExecutionId, ExecutionStatus};
+use crate::execution::{ExecutionId, ExecutionStatus, ParentId};
 
 /// A notebook's own scripts draw its plots. Without `allow-same-origin` the page has an origin of its own, from
 /// which it can neither read this service nor change anything in it.
@@ -63,6 +63,10 @@ pub(in crate::api) struct ListQuery {
     /// Only those of this notebook, by its path relative to the notebooks root.
     #[serde(default, deserialize_with = "empty_as_none")]
     notebook_path: Option<String>,
+    /// Only those that this has started: `workflow/ID`, `sweep/ID` or `schedule/ID`.
+    #[param(value_type = Option<String>, example = "sweep/3")]
+    #[serde(default, deserialize_with = "empty_as_none")]
+    parent: Option<ParentId>,
     /// At most so many, from 1 to 1000.
     #[param(minimum = 1, maximum = 1000, default = 100)]
     #[serde(default, deserialize_with = "empty_as_none")]
@@ -86,6 +90,7 @@ pub(in crate::api) async fn list(
         status: query.status,
         username: query.username,
         notebook_path: query.notebook_path,
+        parent: query.parent,
         before: query.cursor.map(id_of_cursor).map(ExecutionId),
         // One more than shown tells whether there is another page.
         limit: limit + 1,

@@ -15,7 +15,7 @@ use super::{Exit, wire};
 use crate::engine::Engine;
 use crate::engine::executions::ExecutionFilter;
 use crate::error::{Error, Result};
-use crate::execution::{Execution, ExecutionId, ExecutionStatus, human_duration};
+use crate::execution::{Execution, ExecutionId, ExecutionStatus, ParentId, human_duration};
 
 /// List, submit, follow, retry and cancel executions
 ///
@@ -74,6 +74,9 @@ struct ListArgs {
     /// Only those of this notebook
     #[arg(long, value_name = "PATH")]
     notebook: Option<String>,
+    /// Only those that this has started: workflow/ID, sweep/ID or schedule/ID
+    #[arg(long, value_parser = |text: &str| text.parse::<ParentId>().map_err(|error| error.message().to_owned()))]
+    parent: Option<ParentId>,
     /// Only those with a smaller id: the last one of the page before
     #[arg(long, value_name = "ID", value_parser = execution_id)]
     before: Option<ExecutionId>,
@@ -139,6 +142,7 @@ async fn list(engine: &Engine, args: ListArgs) -> Result<Exit> {
         status: args.status,
         username: args.username,
         notebook_path: args.notebook,
+        parent: args.parent,
         before: args.before,
         // One more than shown tells whether there are more.
         limit: args.limit.saturating_add(1),
@@ -204,6 +208,7 @@ fn describe(engine: &Engine, execution: &Execution, queue_position: Option<u64>)
         ("url", engine.notebook_url(&request.output_path, request.username.as_deref())),
         ("username", request.username.clone()),
         ("template", request.template_name.clone()),
+        ("started by", request.parent.as_ref().map(|it| format!("{}, {}", it.parent(), it.child))),
         ("kernel", execution.kernel_used.clone().or_else(|| request.kernel_name.clone())),
         ("submitted", Some(time(execution.submitted_at))),
         ("started", execution.start_time.map(time)),
@@ -219,6 +224,9 @@ fn describe(engine: &Engine, execution: &Execution, queue_position: Option<u64>)
         ("kernel kept until", kept.map(|kept| time(kept.expires_at))),
         ("attach with", kept.map(|kept| format!("jupyter console --existing {}", kept.connection_file))),
     ]);
+    for (name, value) in execution.results.iter().flatten() {
+        text.push_str(&format!("result {name}: {}\n", shortened(&value.to_string(), 100)));
+    }
     for warning in &execution.warnings {
         text.push_str(&format!("warning: {warning}\n"));
     }

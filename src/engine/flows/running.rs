@@ -1,0 +1,71 @@
+//! Flows that go on by themselves: whenever an execution of theirs has ended, a retry is due, or time is up.
+
+use std::time::Duration;
+
+use jiff::Timestamp;
+use tokio::sync::broadcast;
+use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
+
+use super::super::{Engine, Milestone};
+use crate::error::Result;
+
+/// How often is looked for flows of which no word has come.
+const LOOK_INTERVAL: Duration = Duration::from_secs(2);
+/// How long word of ends is gathered: many may come at once.
+const GATHERING: Duration = Duration::from_millis(10);
+/// How often MLflow is told again what it could not take.
+const TELL_INTERVAL: Duration = Duration::from_secs(30);
+
+impl Engine {
+    /// Lets every flow go on, until `shutdown`.
+    pub(in crate::engine) async fn run_flows(&self, shutdown: CancellationToken) {
+        let mut milestones = self.inner.milestones.subscribe();
+        let mut tell_at = Instant::now();
+        loop {
+            let next = match self.advance_flows().await {
+                Ok(next) => next,
+                Err(error) => {
+                    tracing::warn!(%error, "workflows and sweeps cannot go on now");
+                    None
+                }
+            };
+            if Instant::now() >= tell_at {
+                tell_at = Instant::now() + TELL_INTERVAL;
+                self.tell_of_ended_flows().await;
+            }
+            let until = next.map_or(LOOK_INTERVAL, |next| self.until(next).min(LOOK_INTERVAL));
+            tokio::select! {
+                () = shutdown.cancelled() => return,
+                () = tokio::time::sleep(until) => {}
+                () = ended(&mut milestones) => tokio::time::sleep(GATHERING).await,
+            }
+        }
+    }
+
+    async fn advance_flows(&self) -> Result<Option<Timestamp>> {
+        let (ids, next) = self.database().flows_to_advance(self.database().now()).await?;
+        for id in ids {
+            if let Err(error) = self.advance_flow(id).await {
+                tracing::warn!(flow.id = %id, %error, cause = error.cause(), "a flow cannot go on now");
+            }
+        }
+        Ok(next)
+    }
+
+    fn until(&self, time: Timestamp) -> Duration {
+        let left = self.database().now().duration_until(time);
+        Duration::try_from(left).unwrap_or_default() + Duration::from_millis(1)
+    }
+}
+
+/// Comes back when an execution has ended, or may have.
+async fn ended(milestones: &mut broadcast::Receiver<(crate::execution::ExecutionId, Milestone)>) {
+    loop {
+        match milestones.recv().await {
+            Ok((_, Milestone::FirstCodeCell)) => {}
+            Ok(_) | Err(broadcast::error::RecvError::Lagged(_)) => return,
+            Err(broadcast::error::RecvError::Closed) => std::future::pending().await,
+        }
+    }
+}
