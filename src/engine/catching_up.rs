@@ -24,6 +24,8 @@ pub(super) struct Position {
     pub(super) cell: usize,
     /// What is known of it, when it may have been sent.
     pub(super) in_flight: Option<InFlight>,
+    /// Why there is nothing left to do: a cell before it has failed.
+    pub(super) failed: Option<CellError>,
 }
 
 /// A cell that another process has begun.

@@ -33,8 +33,20 @@ pub(super) enum Stop {
     Cancelled,
     /// The worker has to go.
     WorkerStopped,
+    /// The worker has to go, and another goes on with the kernel.
+    HandedOver,
     /// Another worker owns the execution now: nothing may be written any more.
     LeaseLost,
+}
+
+impl Stop {
+    /// What it means for a run on this kernel.
+    fn of(self, kernel: &Kernel) -> Self {
+        match self {
+            Self::WorkerStopped if kernel.remote().is_some() => Self::HandedOver,
+            why => why,
+        }
+    }
 }
 
 /// How the cells ended.
@@ -77,7 +89,10 @@ pub(super) async fn run_cells(
     from: Position,
     mut stop: watch::Receiver<Option<Stop>>,
 ) -> Ending {
-    let Position { cell: first, mut in_flight } = from;
+    let Position { cell: first, mut in_flight, failed } = from;
+    if let Some(error) = failed {
+        return Ending::Failed(error);
+    }
     // What their threads put out comes under their requests, whoever has sent these.
     let sent = |kernel: &Kernel| {
         kernel.remote().map(|kernel| (0..=first).map(|cell| (kernel.request_id(cell), cell)).collect())
@@ -85,7 +100,7 @@ pub(super) async fn run_cells(
     let mut parents: HashMap<_, _> = sent(kernel).unwrap_or_default();
     for cell in first..recording.cells().len() {
         if let Some(stop) = *stop.borrow() {
-            return Ending::Stopped(stop, cell);
+            return Ending::Stopped(stop.of(kernel), cell);
         }
         let in_flight = in_flight.take();
         if in_flight.is_none() {
@@ -116,7 +131,7 @@ pub(super) async fn run_cells(
             }
             Err(ending) => Some(ending),
         };
-        if failure != Some(Ending::Stopped(Stop::LeaseLost, cell)) {
+        if !matches!(failure, Some(Ending::Stopped(Stop::LeaseLost | Stop::HandedOver, _))) {
             recording.cell_finished(cell, failure.is_some());
         }
         if let Some(ending) = failure {
@@ -362,7 +377,8 @@ impl CellRun<'_> {
                 }
                 why = stopped(stop), if !stop_seen => {
                     stop_seen = true;
-                    if why == Stop::LeaseLost {
+                    let why = why.of(kernel);
+                    if matches!(why, Stop::LeaseLost | Stop::HandedOver) {
                         kernel.give_up();
                         return Err(Ending::Stopped(why, cell));
                     }

@@ -36,6 +36,8 @@ pub struct SubmitExecution {
     pub username: Option<String>,
     /// The kernel, when it is not the notebook's own choice.
     pub kernel_name: Option<String>,
+    /// A configured gateway whose kernel it is, by name or address.
+    pub kernel_gateway: Option<String>,
     /// A JSON object.
     pub parameters: Option<Box<RawValue>>,
     /// For the whole run, when it is not the service's own.
@@ -79,9 +81,15 @@ impl Engine {
             queue_timeout: submit.queue_timeout.or(limits.queue_timeout),
             resources: limits.resources.lowered_to(submit.resources),
         };
+        let gateway = self.checked_gateway(&submit)?;
+        let limits = match gateway {
+            Some(_) => Limits { resources: ResourceLimits::default(), ..limits },
+            None => limits,
+        };
         let mut request = ExecutionRequest {
             username: submit.username,
             kernel_name: submit.kernel_name,
+            kernel_gateway: gateway.map(|gateway| gateway.name.clone()),
             parameters: submit.parameters.map(|parameters| parameters.get().to_owned()),
             idempotency_key: submit.idempotency_key,
             priority: submit.priority.unwrap_or_default(),
@@ -98,12 +106,24 @@ impl Engine {
         let kernel_name = request.kernel_name.clone();
         let source = notebook_path.source(limit).await?;
         let only_accepts = self.database().is_shared() && !self.inner.works.load(Ordering::Relaxed);
+        let specs = match gateway {
+            Some(config) => self.specs_of(config, only_accepts).await?,
+            None => None,
+        };
+        let is_remote = gateway.is_some();
         blocking(move || {
             let mut notebook = Notebook::parse(&source.read()?)?;
             let parameters = parameters.unwrap_or_default();
-            let spec = match find_kernel(&data_dir, &notebook, kernel_name.as_deref()) {
+            let named = kernel_name.as_deref();
+            let spec = match &specs {
+                Some(specs) => specs.choose(named, notebook.kernel_name()),
+                // Its gateway is asked by the worker.
+                None if is_remote => Err(Error::not_found("the kernels of the gateway are not known here")),
+                None => find_kernel(&data_dir, &notebook, named),
+            };
+            let spec = match spec {
                 // The kernels are where the workers are.
-                Err(error) if error.kind() == ErrorKind::NotFound && only_accepts => None,
+                Err(error) if error.kind() == ErrorKind::NotFound && only_accepts && specs.is_none() => None,
                 spec => Some(spec.map_err(kernel_field)?),
             };
             let options = match &spec {
@@ -161,6 +181,7 @@ impl Engine {
             output_path: Some(request.output_path),
             username: request.username,
             kernel_name: request.kernel_name,
+            kernel_gateway: request.kernel_gateway,
             parameters,
             timeout: request.limits.timeout,
             cell_timeout: request.limits.cell_timeout,

@@ -14,6 +14,7 @@ use serde_json::Value;
 use tokio::sync::Notify;
 
 use super::run_output::SavedState;
+use super::take_over::Replies;
 use crate::error::{Error, Result};
 use crate::execution::{CellError, ExecutionId};
 use crate::notebook::Notebook;
@@ -29,7 +30,7 @@ enum Line {
     /// The notebook was written, and looked like this then.
     Saved(SavedState),
     /// Where the run was with a kernel that another process may go on with.
-    Mark(Mark),
+    Mark(serde::de::IgnoredAny),
     #[serde(untagged)]
     Event(Event),
 }
@@ -101,6 +102,27 @@ impl Journal {
         };
         create().map_err(|error: std::io::Error| {
             discard(folder, id);
+            Error::unavailable(format!("the journal of execution {id} cannot be written ({})", error.kind()))
+                .with_source(error)
+        })
+    }
+
+    /// Goes on with the journal that is there, in a file of its own: whoever wrote it may only have slept.
+    pub(super) fn again(folder: &Path, id: ExecutionId) -> Result<Self> {
+        let again = || {
+            let (path, next) = (path(folder, id), path(folder, id).with_extension("again"));
+            let mut file = File::options().read(true).write(true).create(true).truncate(true).open(&next)?;
+            let mut lines = BufReader::new(File::open(&path)?);
+            let mut line = Vec::new();
+            // What was cut by a crash is left out.
+            while lines.read_until(b'\n', &mut line)? > 0 && line.ends_with(b"\n") {
+                file.write_all(&line)?;
+                line.clear();
+            }
+            std::fs::rename(&next, &path)?;
+            Ok(Self { file, path, pending: Vec::new(), appended: Arc::default() })
+        };
+        again().map_err(|error: std::io::Error| {
             Error::unavailable(format!("the journal of execution {id} cannot be written ({})", error.kind()))
                 .with_source(error)
         })
@@ -237,6 +259,45 @@ pub(super) fn replay_lines(
         begun = true;
     }
     Ok(begun.then_some((recorder, saved)))
+}
+
+/// What whoever goes on with a kernel needs to know beyond the events.
+#[derive(Debug, Default)]
+pub(super) struct Marks {
+    /// The number of the last message that was recorded.
+    pub(super) heard: Option<u64>,
+    /// The answers that have come.
+    pub(super) replies: Replies,
+}
+
+/// The marks in the journal of an execution.
+pub(super) fn marks(folder: &Path, id: ExecutionId) -> Marks {
+    #[derive(Deserialize)]
+    struct Marked {
+        mark: Mark,
+    }
+    let mut marks = Marks::default();
+    let Ok(file) = File::open(path(folder, id)) else { return marks };
+    for line in BufReader::new(file).split(b'\n').map_while(std::io::Result::ok) {
+        // Most lines are no marks, and may be long.
+        if !line.starts_with(b"{\"mark\"") {
+            continue;
+        }
+        match serde_json::from_slice(&line) {
+            Ok(Marked { mark: Mark::Heard(number) }) => marks.heard = marks.heard.max(Some(number)),
+            Ok(Marked { mark: Mark::Reply { cell, raised } }) => {
+                marks.replies.insert(cell, raised);
+            }
+            Err(_) => {}
+        }
+    }
+    marks
+}
+
+/// The place for the journal of an execution that comes from elsewhere; nothing is there.
+pub(super) fn fresh(folder: &Path, id: ExecutionId) -> PathBuf {
+    discard(folder, id);
+    path(folder, id)
 }
 
 /// The executions whose journals are there.

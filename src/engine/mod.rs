@@ -1,5 +1,6 @@
 //! The use cases: the only place where database, store, queue, kernels and MLflow meet. One file per noun.
 
+mod begin;
 mod catching_up;
 mod cells;
 mod coordination;
@@ -9,8 +10,8 @@ pub mod execute;
 pub mod executions;
 mod files;
 mod finish;
-mod gateways;
 pub mod flows;
+mod gateways;
 mod journal;
 mod kept_kernels;
 mod kernel_end;
@@ -34,6 +35,7 @@ mod secrets;
 mod settle;
 mod shipping;
 mod stopping;
+mod take_over;
 pub mod templates;
 mod tracking;
 mod watch;
@@ -45,6 +47,7 @@ use std::sync::atomic::AtomicBool;
 
 use tokio::sync::{Semaphore, broadcast};
 use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
 
 use crate::config::{Config, TemplateStoreConfig, WarmKernels};
 use crate::db::Database;
@@ -82,6 +85,8 @@ struct Inner {
     endings: Arc<Semaphore>,
     /// A place for each kernel that is kept for a person, as many as there are workers.
     keeping: Arc<Semaphore>,
+    /// Runs of other workers that are gone on with here.
+    taken_over: TaskTracker,
     /// Cancelled when no kernel is kept any more.
     stop_keeping: CancellationToken,
 }
@@ -180,6 +185,7 @@ impl Engine {
                 works: AtomicBool::new(false),
                 endings: Arc::new(Semaphore::new(config.workers)),
                 keeping: Arc::new(Semaphore::new(config.workers)),
+                taken_over: TaskTracker::new(),
                 stop_keeping: CancellationToken::new(),
                 config,
             }),

@@ -30,6 +30,9 @@ pub(super) struct SubmitArgs {
     /// The kernel to run, whatever the notebook asks for
     #[arg(short, long, value_name = "NAME")]
     kernel: Option<String>,
+    /// Run on a kernel of this gateway, by its name or address in the service's configuration
+    #[arg(long, value_name = "NAME")]
+    kernel_gateway: Option<String>,
     /// For whom
     #[arg(long, value_parser = clap::builder::NonEmptyStringValueParser::new())]
     username: Option<String>,
@@ -84,6 +87,7 @@ pub(super) async fn submit(engine: &Engine, args: SubmitArgs) -> Result<Exit> {
             output_path: args.output,
             username: args.username,
             kernel_name: args.kernel,
+            kernel_gateway: args.kernel_gateway,
             parameters: (!parameters.is_empty()).then(|| as_json_text(&parameters)).transpose()?,
             timeout: args.timeout.map(|time| time.0),
             cell_timeout: args.cell_timeout.map(|time| time.0),

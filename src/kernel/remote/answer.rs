@@ -59,10 +59,23 @@ impl Gateway {
     /// `Unavailable` when the answer is anything else.
     pub(super) async fn ask_for<T: DeserializeOwned>(&self, step: &Step<'_>) -> Result<T> {
         let (status, body) = self.ask(step).await?;
+        self.read(step, status, &body)
+    }
+
+    /// The JSON of an answer.
+    ///
+    /// # Errors
+    /// `Unavailable` when it is anything else.
+    pub(super) fn read<T: DeserializeOwned>(
+        &self,
+        step: &Step<'_>,
+        status: StatusCode,
+        body: &[u8],
+    ) -> Result<T> {
         if !status.is_success() {
-            return Err(self.refusal(step.what, status, &body));
+            return Err(self.refusal(step.what, status, body));
         }
-        serde_json::from_slice(&body).map_err(|error| {
+        serde_json::from_slice(body).map_err(|error| {
             let what = "its answer is not that of a Jupyter server: check the address";
             self.fault(step.what, what).with_source(error)
         })

@@ -13,7 +13,8 @@ use tokio_tungstenite::tungstenite::{Error as SocketError, Message as Frame};
 use tokio_tungstenite::{MaybeTlsStream, WebSocketStream, connect_async_with_config};
 
 use super::framing::{Framing, V1};
-use super::gateway::{Gateway, KernelHandle};
+use super::gateway::Gateway;
+use crate::execution::KernelHandle;
 
 /// How often the gateway is asked whether it is still there.
 pub(super) const PING: Duration = Duration::from_secs(10);

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use reqwest::{Method, StatusCode, Url};
-use serde::{Deserialize, Serialize};
+use serde::Deserialize;
 use serde_json::json;
 use tokio::sync::{Mutex, oneshot};
 use tokio::time::Instant;
@@ -34,16 +34,20 @@ pub struct Gateway {
     pub(super) http: reqwest::Client,
 }
 
-/// The names by which another process can go on with a kernel.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct KernelHandle {
-    /// The kernel's id at its gateway.
-    pub kernel_id: String,
-    /// The session under which the gateway keeps what the kernel sends.
-    pub session_id: String,
-    /// The kernel's own session, which another one has when it was restarted.
-    #[serde(default)]
-    pub kernel_session: Option<String>,
+/// Why it is not known what a gateway can start.
+#[derive(Debug)]
+pub enum NoSpecs {
+    /// It gave no answer in time.
+    Away(Error),
+    /// It does not let us, or answered what is no list of kernelspecs.
+    Refused(Error),
+}
+
+impl From<NoSpecs> for Error {
+    fn from(fault: NoSpecs) -> Self {
+        let (NoSpecs::Away(error) | NoSpecs::Refused(error)) = fault;
+        error
+    }
 }
 
 #[derive(Deserialize)]
@@ -86,8 +90,8 @@ impl Gateway {
     /// What it can start.
     ///
     /// # Errors
-    /// `Unavailable` when it is down, slow, does not let us, or answers what is no list of kernelspecs.
-    pub async fn specs(&self) -> Result<GatewaySpecs> {
+    /// Both are `Unavailable`.
+    pub async fn specs(&self) -> Result<GatewaySpecs, NoSpecs> {
         let step = Step {
             what: "list its kernelspecs",
             method: Method::GET,
@@ -95,7 +99,9 @@ impl Gateway {
             body: None,
             time: ANSWER,
         };
-        Ok(GatewaySpecs { gateway: self.shown().to_owned(), answer: self.ask_for(&step).await? })
+        let (status, body) = self.ask(&step).await.map_err(NoSpecs::Away)?;
+        let answer = self.read(&step, status, &body).map_err(NoSpecs::Refused)?;
+        Ok(GatewaySpecs { gateway: self.shown().to_owned(), answer })
     }
 
     /// Starts a kernel and gives its id. `env` must hold no secret. One that is started after all when nobody waits any

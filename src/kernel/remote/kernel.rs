@@ -9,10 +9,11 @@ use tokio::task::AbortHandle;
 use tokio::time::Instant;
 
 use super::channel::{Channel, NoChannel};
-use super::gateway::{Gateway, KernelHandle};
+use super::gateway::Gateway;
 use super::heard::Heard;
 use super::link::{Link, Request, Terms};
 use crate::error::{Error, Result};
+use crate::execution::KernelHandle;
 use crate::kernel::client::Incoming;
 use crate::kernel::inbox::Inbox;
 

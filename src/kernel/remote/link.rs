@@ -12,8 +12,9 @@ use tokio_tungstenite::tungstenite::Message as Frame;
 
 use super::channel::{Channel, NoChannel, PING};
 use super::framing::Received;
-use super::gateway::{Gateway, KernelHandle};
+use super::gateway::Gateway;
 use super::heard::{CaughtUp, Heard, number};
+use crate::execution::KernelHandle;
 use crate::kernel::client::Incoming;
 use crate::kernel::inbox::{Wanted, Writer};
 use crate::kernel::message::Message;

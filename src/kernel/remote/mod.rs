@@ -17,7 +17,7 @@ mod link;
 mod specs;
 mod token;
 
-pub use gateway::{Gateway, KernelHandle};
+pub use gateway::{Gateway, NoSpecs};
 pub use heard::CaughtUp;
 pub use kernel::{RemoteKernel, Resumed};
 pub use link::Terms;
