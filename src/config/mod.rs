@@ -10,6 +10,7 @@ mod limits;
 mod mask;
 mod print;
 mod root;
+mod store;
 mod units;
 mod warm;
 
@@ -25,6 +26,7 @@ use crate::execution::Limits;
 pub use gateways::{GatewaySettings, KernelGatewayConfig, TOKEN_VARIABLES, TokenSource, gateway_address};
 pub use mask::mask_url;
 pub use root::NotebooksRootConfig;
+pub use store::TemplateStoreConfig;
 pub use units::{ByteSize, Seconds};
 pub use warm::{WarmKernels, WarmList};
 
@@ -282,22 +284,6 @@ pub struct Config {
     pub kernel_gateway_patience: Duration,
 }
 
-/// Where templates are.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum TemplateStoreConfig {
-    /// A folder; absolute.
-    Folder(PathBuf),
-    /// A bucket. Credentials come from the usual variables and are never part of the configuration.
-    S3 {
-        /// Its name.
-        bucket: String,
-        /// The server, when it is not AWS.
-        endpoint: Option<String>,
-        /// The server as clients see it.
-        public_endpoint: Option<String>,
-    },
-}
-
 impl Config {
     /// Fills what the flags and the environment leave open from the configuration file and the defaults.
     ///
@@ -317,26 +303,7 @@ impl Config {
         let (kernel_gateways, kernel_gateway_patience) = gateways::resolve(gateways, file.tables)?;
 
         let data_dir = absolute(&data.data_dir.unwrap_or_else(|| "bindery-data".into()))?;
-        let template_store = match store.template_store.as_deref() {
-            None => TemplateStoreConfig::Folder(data_dir.join("templates")),
-            Some(url) if url.starts_with("s3://") => {
-                let bucket = url.trim_start_matches("s3://").trim_end_matches('/');
-                if bucket.is_empty() || bucket.contains('/') {
-                    return Err(Error::bad_input(format!(
-                        "the template store `{url}` must be `s3://BUCKET`"
-                    )));
-                }
-                TemplateStoreConfig::S3 {
-                    bucket: bucket.into(),
-                    endpoint: store.s3_endpoint.clone(),
-                    public_endpoint: store.s3_public_endpoint,
-                }
-            }
-            Some(url) if url.contains("://") => {
-                return Err(Error::bad_input("the template store must be a folder or `s3://BUCKET`"));
-            }
-            Some(folder) => TemplateStoreConfig::Folder(absolute(Path::new(folder))?),
-        };
+        let template_store = store::resolve(&store, &data_dir)?;
         let workers = service.workers.unwrap_or_else(processors);
         if store.max_notebook_size == Some(ByteSize(0)) {
             return Err(Error::bad_input("`max-notebook-size` must be at least 1 byte"));

@@ -10,6 +10,7 @@ use serde_json::Value;
 use tokio::time::Instant;
 
 use super::messages::strings;
+use super::recording::Recording;
 use crate::execution::CellError;
 use crate::kernel::remote::CaughtUp;
 use crate::notebook::Cell;
@@ -57,6 +58,29 @@ pub(super) enum Fate {
     NeverBegan,
     /// It cannot be told.
     Unknown(CellError),
+}
+
+/// The same, recorded.
+pub(super) fn caught_up_with(
+    recording: &mut Recording,
+    caught_up: &CaughtUp,
+    request: &str,
+    seen: &Seen,
+    was_idle: bool,
+    cell: usize,
+) -> Fate {
+    // Of an earlier cell no more is to be found out than that.
+    if caught_up.request.as_deref() != Some(request)
+        && let Some(count @ 1..) = caught_up.lost
+    {
+        recording.warn(format!("{count} messages of the kernel were lost on the way, before cell {cell}"));
+    }
+    let fate = fate(caught_up, request, seen, was_idle, recording.cells(), cell);
+    if let Fate::Ended { raised, warning } = &fate {
+        recording.replied(cell, raised);
+        recording.warn(warning.clone());
+    }
+    fate
 }
 
 /// What has become of a cell, when all that its kernel had to say has come. `was_idle`: it was seen to be done before

@@ -6,20 +6,19 @@
 use std::collections::HashMap;
 use std::time::Duration;
 
-use serde_json::Value;
 use tokio::sync::watch;
 use tokio::time::Instant;
 
-use super::catching_up::{CATCH_UP, Fate, InFlight, Position, Seen, fate};
-use super::messages::{raised, record, strings, timing};
+use super::catching_up::{CATCH_UP, Fate, InFlight, Position, Seen, caught_up_with};
+use super::messages::{raised, record, timing};
 use super::over_limit::{self, or_over_limit};
 use super::recording::Recording;
+use super::shown_errors::{is_polite_exit, shown_error, with_shown_name};
 use super::stopping::{FLOODED, PATIENT, PROMPT, Stopping};
 use crate::config::ByteSize;
 use crate::execution::{CellError, CellPolicy, Limits};
 use crate::kernel::limits::Exceeded;
 use crate::kernel::{Incoming, Kernel};
-use crate::notebook::Cell;
 use crate::notebook::record::Event;
 
 /// How long a cell may take to stop before it is taken for one that began after the interrupt. A second interrupt while
@@ -141,47 +140,6 @@ pub(super) async fn run_cells(
     shown_error(recording, policy).map_or(Ending::Complete, Ending::Failed)
 }
 
-fn is_polite_exit(ename: &str, evalue: &str) -> bool {
-    ename == "SystemExit" && matches!(evalue, "" | "0")
-}
-
-/// The error that a cell shows although it ended well: `%run` of a script that fails, `showtraceback()`. It stops
-/// nothing, and fails the run at its end, as it does under papermill (`raise_for_execution_errors`); nbclient lets
-/// it pass. Where several cells show one, the last counts.
-fn shown_error(recording: &Recording, policy: &CellPolicy) -> Option<CellError> {
-    let text = |output: &Value, field: &str| {
-        output.get(field).and_then(Value::as_str).unwrap_or_default().to_owned()
-    };
-    let error_in = |(index, cell): (usize, &Cell)| {
-        if cell.has_tag("raises-exception") && !policy.force_raise_errors {
-            return None;
-        }
-        let errors = cell.outputs().iter().filter(|output| text(output, "output_type") == "error");
-        let mut errors = errors.map(|output| CellError {
-            cell_index: Some(index),
-            ename: text(output, "ename"),
-            evalue: text(output, "evalue"),
-            traceback: strings(output.get("traceback")),
-        });
-        errors.find(|error| !policy.allows(&error.ename) && !is_polite_exit(&error.ename, &error.evalue))
-    };
-    recording.cells().iter().enumerate().rev().find_map(error_in)
-}
-
-/// Some kernels (evcxr) leave out of their answer what they have shown: then the first error that was shown has it.
-fn with_shown_name(error: CellError, outputs: &[Value]) -> CellError {
-    let shown = outputs.iter().find(|output| output.get("output_type").is_some_and(|it| it == "error"));
-    match shown {
-        Some(shown) if error.ename.is_empty() => {
-            let text = |field: &str| shown.get(field).and_then(Value::as_str).unwrap_or_default().to_owned();
-            let lines = shown.get("traceback").and_then(Value::as_array).into_iter().flatten();
-            let traceback = lines.filter_map(Value::as_str).map(str::to_owned).collect();
-            CellError { ename: text("ename"), evalue: text("evalue"), traceback, ..error }
-        }
-        _ => error,
-    }
-}
-
 /// The source of a cell that is to be executed.
 fn executable_source(recording: &Recording, index: usize, policy: &CellPolicy) -> Option<String> {
     let cell = &recording.cells()[index];
@@ -277,13 +235,9 @@ impl CellRun<'_> {
                     Incoming::Notice(text) => recording.warn(format!("cell {cell}: {text}")),
                     Incoming::CaughtUp(caught_up) => {
                         let seen = Seen { began, reply: reply.clone(), idle };
-                        match fate(&caught_up, &request, &seen, was_idle, recording.cells(), cell) {
+                        match caught_up_with(recording, &caught_up, &request, &seen, was_idle, cell) {
                             Fate::AsItIs => {}
-                            Fate::Ended { raised, warning } => {
-                                recording.replied(cell, &raised);
-                                recording.warn(warning);
-                                (reply, idle) = (Some(raised), true);
-                            }
+                            Fate::Ended { raised, .. } => (reply, idle) = (Some(raised), true),
                             Fate::NeverBegan if !is_stopping => {
                                 if let Err(error) = kernel.execute(cell, code, stop_on_error).await {
                                     return Err(Ending::Failed(dead_kernel(cell, error.message(), kernel)));
@@ -310,7 +264,7 @@ impl CellRun<'_> {
                             }
                             let raised = raised(cell, &message);
                             recording.replied(cell, &raised);
-                            recording.heard(message.number);
+                            recording.heard(kernel, message.heard);
                             reply = Some(raised);
                             quiet_until = Some(Instant::now() + policy.iopub_timeout);
                         }
@@ -322,9 +276,9 @@ impl CellRun<'_> {
                             interrupt_again = Some(Instant::now() + SECOND_INTERRUPT);
                         }
                         began |= message.parent_id.as_deref() == Some(&request);
-                        let (is_cut, number) = (message.is_cut, message.number);
+                        let (is_cut, heard) = (message.is_cut, message.heard);
                         idle |= record(recording, parents, message, &request);
-                        recording.heard(number);
+                        recording.heard(kernel, heard);
                         if is_cut {
                             recording.output_was_cut();
                         }

@@ -200,7 +200,7 @@ pub async fn execute_file(
         Some((config, patience)) if !request.prepare_only => {
             let gateway = gateway(config)?;
             let specs = gateway.specs().await?;
-            Some((gateway, specs, Terms { patience: *patience, ours_until: None }))
+            Some((gateway, specs, Terms { patience: *patience, ours_until: None, spool: None }))
         }
         _ => None,
     };

@@ -17,6 +17,7 @@ use super::run_output::SavedState;
 use super::take_over::Replies;
 use crate::error::{Error, Result};
 use crate::execution::{CellError, ExecutionId};
+use crate::kernel::message::HeardAt;
 use crate::notebook::Notebook;
 use crate::notebook::record::{Event, Recorder};
 
@@ -47,8 +48,8 @@ enum LineRef<'a> {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub(super) enum Mark {
-    /// The number of a message of the kernel that was recorded.
-    Heard(u64),
+    /// Where a message is that was recorded.
+    Heard(HeardAt),
     /// A cell's answer.
     Reply {
         cell: usize,
@@ -151,6 +152,8 @@ impl Journal {
 
     /// Removes the journal: the notebook on disk has it all.
     pub(super) fn remove(self) {
+        // There is none unless the kernel was behind a gateway.
+        let _ = std::fs::remove_file(self.path.with_extension("frames"));
         if let Err(error) = std::fs::remove_file(&self.path) {
             tracing::warn!(%error, "a journal that is no longer needed cannot be removed");
         }
@@ -264,8 +267,8 @@ pub(super) fn replay_lines(
 /// What whoever goes on with a kernel needs to know beyond the events.
 #[derive(Debug, Default)]
 pub(super) struct Marks {
-    /// The number of the last message that was recorded.
-    pub(super) heard: Option<u64>,
+    /// Where the last message is that was recorded.
+    pub(super) heard: Option<HeardAt>,
     /// The answers that have come.
     pub(super) replies: Replies,
 }
@@ -284,7 +287,11 @@ pub(super) fn marks(folder: &Path, id: ExecutionId) -> Marks {
             continue;
         }
         match serde_json::from_slice(&line) {
-            Ok(Marked { mark: Mark::Heard(number) }) => marks.heard = marks.heard.max(Some(number)),
+            Ok(Marked { mark: Mark::Heard(heard) }) => {
+                // The order of messages and of their numbers may differ.
+                let number = heard.number.max(marks.heard.and_then(|before| before.number));
+                marks.heard = Some(HeardAt { number, ..heard });
+            }
             Ok(Marked { mark: Mark::Reply { cell, raised } }) => {
                 marks.replies.insert(cell, raised);
             }
@@ -311,6 +318,12 @@ pub(super) fn left(folder: &Path) -> Vec<ExecutionId> {
 pub(super) fn discard(folder: &Path, id: ExecutionId) {
     // An error leaves a file that nobody reads.
     let _ = std::fs::remove_file(path(folder, id));
+    let _ = std::fs::remove_file(frames(folder, id));
+}
+
+/// The file beside the journal in which what a gateway sends is kept until it is in the journal.
+pub(super) fn frames(folder: &Path, id: ExecutionId) -> PathBuf {
+    folder.join(format!("{id}.frames"))
 }
 
 fn path(folder: &Path, id: ExecutionId) -> PathBuf {

@@ -34,6 +34,7 @@ mod scratch;
 mod secrets;
 mod settle;
 mod shipping;
+mod shown_errors;
 mod stopping;
 mod take_over;
 pub mod templates;

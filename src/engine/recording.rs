@@ -13,6 +13,8 @@ use super::remote::Upload;
 use super::run_output::RunOutput;
 use super::{isoformat, new_cell_id};
 use crate::execution::{CellError, CellPolicy, Progress};
+use crate::kernel::Kernel;
+use crate::kernel::message::HeardAt;
 use crate::notebook::inject::add_error_markers;
 use crate::notebook::record::{Event, Recorder, RunEnd};
 use crate::notebook::{Cell, Notebook};
@@ -186,10 +188,11 @@ impl Recording {
         }
     }
 
-    /// Keeps which of the kernel's messages has been recorded, where they are numbered.
-    pub(super) fn heard(&mut self, number: Option<u64>) {
-        if let Some(number) = number.filter(|_| self.is_resumable) {
-            self.mark(&Mark::Heard(number));
+    /// Keeps up to where what a gateway sent has been recorded.
+    pub(super) fn heard(&mut self, kernel: &Kernel, heard: Option<HeardAt>) {
+        if let Some((heard, kernel)) = heard.zip(kernel.remote()).filter(|_| self.is_resumable) {
+            self.mark(&Mark::Heard(heard));
+            kernel.recorded(heard);
         }
     }
 

@@ -12,7 +12,7 @@ use super::begin::{Begun, KernelSource};
 use super::catching_up::Position;
 use super::cells::{Ending, Stop, run_cells, run_timeout_error, sleep_until};
 use super::finish::{finish_shipping, record_results};
-use super::journal::Journal;
+use super::journal::{self, Journal};
 use super::recording::{Finished, Recording};
 use super::secrets::hidden_variables;
 use super::shipping::Shipping;
@@ -197,7 +197,11 @@ impl Engine {
         Standing { stop, held, ours_until }: Standing,
     ) -> (Option<Kernel>, Ending) {
         let mut limits = execution.request.limits;
-        let terms = Terms { patience: self.config().kernel_gateway_patience, ours_until: Some(ours_until) };
+        let terms = Terms {
+            patience: self.config().kernel_gateway_patience,
+            ours_until: Some(ours_until),
+            spool: Some(journal::frames(&self.journal_dir(), lease.id)),
+        };
         let is_remote = !matches!(source, KernelSource::Here(_));
         if is_remote {
             recording.resumable();

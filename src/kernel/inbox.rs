@@ -146,7 +146,7 @@ fn append_stream(last: &mut Message, message: Message) -> Option<Message> {
         (Some(Value::String(text)), Some(Value::String(more))) if continues => {
             text.push_str(more);
             last.is_cut |= message.is_cut;
-            last.number = message.number.or(last.number);
+            last.heard = message.heard.or(last.heard);
             None
         }
         _ => Some(message),
@@ -167,7 +167,7 @@ mod tests {
             content: json!({"name": name, "text": text}).as_object().cloned().unwrap_or_default(),
             buffers: Vec::new(),
             is_cut: false,
-            number: None,
+            heard: None,
         })
     }
 

@@ -50,8 +50,16 @@ pub struct Message {
     pub buffers: Vec<Bytes>,
     /// Whether a stream's text was so long that only its begin was read.
     pub is_cut: bool,
-    /// Which of the messages of its kernel it is, where a gateway that may lose some is in between, and the kernel counts
-    /// them.
+    /// Which it is, where a gateway is in between.
+    pub heard: Option<HeardAt>,
+}
+
+/// Where a message is among those that came from a gateway.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, Deserialize)]
+pub struct HeardAt {
+    /// The how manieth frame it came in.
+    pub arrival: u64,
+    /// Which of the messages of its kernel it is, where that counts them.
     pub number: Option<u64>,
 }
 
@@ -134,7 +142,7 @@ impl Message {
             parent_id: parent.msg_id,
             content: begin.map_or_else(|| decode_part("content", &content), Ok)?,
             buffers,
-            number: None,
+            heard: None,
         })
     }
 

@@ -15,6 +15,7 @@ mod database;
 mod executions;
 mod floors;
 mod full_disk;
+mod gateways;
 mod kept_kernels;
 mod kernels;
 mod languages;

@@ -1,6 +1,7 @@
 //! `bindery execute`: papermill's command line. What was typed is converted once into an [`ExecuteFile`].
 
 mod cells;
+mod gateway;
 mod help;
 mod listener;
 pub(super) mod pipes;
@@ -14,6 +15,7 @@ use clap::Args;
 use tokio::sync::watch;
 
 use self::cells::CellFlags;
+use self::gateway::GatewayFlags;
 use self::help::notebook_help;
 use self::listener::{StreamFile, Streams, Voice, listener};
 use self::pipes::{Connected, Paths};
@@ -24,7 +26,7 @@ use super::print::{print, print_bytes, tell, without_colours};
 use super::report::{CellFault, End, Report};
 use super::signals::{Signals, StopSignal};
 use super::{Exit, file_fault};
-use crate::config::{Config, KernelGatewayConfig, LocalSettings, Seconds, TokenSource, gateway_address};
+use crate::config::{Config, LocalSettings, Seconds};
 use crate::engine::execute::{ExecuteFile, ExecutedFile, RunProgress, Saves, execute_file, inspect_file};
 use crate::error::{Error, Result};
 use crate::notebook::{ParameterValue, Parameters};
@@ -76,14 +78,8 @@ pub(super) struct ExecuteArgs {
     /// The kernel to run, whatever the notebook asks for
     #[arg(short, long, value_name = "NAME", help_heading = "Run")]
     kernel: Option<String>,
-    /// Run on a kernel of this Jupyter Server, Kernel Gateway or Enterprise Gateway; its kernels are then the ones that
-    /// --kernel names. Its token is taken from the variable BINDERY_KERNEL_GATEWAY_TOKEN or JUPYTER_GATEWAY_AUTH_TOKEN, and
-    /// that of a gateway of bindery.toml, also by its name, from where that says
-    #[arg(long, value_name = "URL", help_heading = "Run")]
-    kernel_gateway: Option<String>,
-    /// A file with the token of --kernel-gateway
-    #[arg(long, value_name = "FILE", requires = "kernel_gateway", help_heading = "Run")]
-    kernel_gateway_token_file: Option<PathBuf>,
+    #[command(flatten, next_help_heading = "Run")]
+    gateway: GatewayFlags,
     /// The language that parameters are written in, whatever the notebook says
     #[arg(short, long, value_name = "NAME", help_heading = "Run")]
     language: Option<String>,
@@ -220,7 +216,7 @@ impl ExecuteArgs {
         if let Some(Seconds(time)) = self.execution_timeout {
             limits.cell_timeout = Some(time).filter(|time| !time.is_zero());
         }
-        let gateway = self.gateway(&config)?.map(|gateway| (gateway, config.kernel_gateway_patience));
+        let gateway = self.gateway.resolve(&config)?.map(|gateway| (gateway, config.kernel_gateway_patience));
         let s3_endpoint = || self.s3_endpoint.clone().or_else(|| config.s3_endpoint.clone());
         let output = paths.checked_output(s3_endpoint())?;
         let cwd = working_folder(self.cwd.as_deref())?;
@@ -252,24 +248,6 @@ impl ExecuteArgs {
             },
         };
         Ok(Run { request, paths, streams })
-    }
-
-    /// The gateway that was asked for: one of the configuration, or an address.
-    fn gateway(&self, config: &Config) -> Result<Option<KernelGatewayConfig>> {
-        let Some(named) = &self.kernel_gateway else { return Ok(None) };
-        let is_it = |it: &&KernelGatewayConfig| it.name == *named || it.url == named.trim_end_matches('/');
-        let mut gateway = match config.kernel_gateways.iter().find(is_it) {
-            Some(configured) => configured.clone(),
-            None => KernelGatewayConfig {
-                name: String::new(),
-                url: gateway_address(named)?,
-                token: TokenSource::UsualVariables,
-            },
-        };
-        if let Some(file) = &self.kernel_gateway_token_file {
-            gateway.token = TokenSource::File(file.clone());
-        }
-        Ok(Some(gateway))
     }
 
     fn shows_progress(&self, paths: &Paths) -> bool {

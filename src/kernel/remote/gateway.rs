@@ -16,7 +16,7 @@ use crate::error::{Error, Result};
 /// How long a connection may take to open.
 const CONNECT: Duration = Duration::from_secs(5);
 /// How long an answer may take for which nothing has to be started or ended.
-const ANSWER: Duration = Duration::from_secs(10);
+const ANSWER: Duration = Duration::from_secs(5);
 /// The same for the end of a kernel, which may first be asked politely by the gateway.
 const END: Duration = Duration::from_secs(30);
 /// How long a kernel's end is tried, and the pauses between.

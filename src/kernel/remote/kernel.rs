@@ -1,6 +1,7 @@
 //! A kernel behind a gateway, with the face of one on this machine.
 
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
 use serde_json::{Map, Value, json};
@@ -10,12 +11,12 @@ use tokio::time::Instant;
 
 use super::channel::{Channel, NoChannel};
 use super::gateway::Gateway;
-use super::heard::Heard;
 use super::link::{Link, Request, Terms};
 use crate::error::{Error, Result};
 use crate::execution::KernelHandle;
 use crate::kernel::client::Incoming;
 use crate::kernel::inbox::Inbox;
+use crate::kernel::message::HeardAt;
 
 /// A kernel behind a gateway. Dropping it leaves the kernel where it is, for another process to go on with.
 #[derive(Debug)]
@@ -25,6 +26,7 @@ pub struct RemoteKernel {
     pub(in crate::kernel) inbox: Inbox,
     requests: mpsc::UnboundedSender<Request>,
     link: AbortHandle,
+    recorded: Arc<AtomicU64>,
     info: Map<String, Value>,
     end: Option<End>,
     is_ending: AtomicBool,
@@ -41,8 +43,8 @@ enum End {
 pub struct Resumed {
     /// The kernel.
     pub handle: KernelHandle,
-    /// The number of the last message that was kept ([`crate::kernel::message::Message::number`]).
-    pub heard: Option<u64>,
+    /// Where the last message is that was recorded.
+    pub heard: Option<HeardAt>,
     /// The cell whose request may have been sent.
     pub in_flight: Option<usize>,
 }
@@ -86,7 +88,8 @@ impl RemoteKernel {
         })?;
         let inbox = Inbox::default();
         let (requests, receiver) = mpsc::unbounded_channel();
-        let link = Link::new(gateway.clone(), handle.clone(), terms, inbox.writer(), receiver);
+        let mut link = Link::new(gateway.clone(), handle.clone(), terms, inbox.writer(), receiver);
+        link.keep();
         let kernel_session = link.kernel_session.clone();
         let mut kernel = Self::over(gateway, handle, inbox, requests, link, Some(channel));
         match tokio::time::timeout_at(deadline, kernel.greet()).await {
@@ -111,7 +114,7 @@ impl RemoteKernel {
         let inbox = Inbox::default();
         let (requests, receiver) = mpsc::unbounded_channel();
         let mut link = Link::new(gateway.clone(), handle.clone(), terms, inbox.writer(), receiver);
-        link.heard = Heard::from(heard);
+        link.goes_on(heard);
         link.last_request = in_flight.map(|cell| (request_id(&handle, cell), 0));
         Self::over(gateway, handle, inbox, requests, link, None)
     }
@@ -124,7 +127,9 @@ impl RemoteKernel {
         link: Link,
         channel: Option<Channel>,
     ) -> Self {
+        let recorded = link.recorded.clone();
         Self {
+            recorded,
             gateway: gateway.clone(),
             handle,
             inbox,
@@ -144,6 +149,11 @@ impl RemoteKernel {
     /// The id of the request of a cell; the same in every process.
     pub fn request_id(&self, cell: usize) -> String {
         request_id(&self.handle, cell)
+    }
+
+    /// What came up to here has been recorded, and need not be kept any more.
+    pub fn recorded(&self, heard: HeardAt) {
+        self.recorded.fetch_max(heard.arrival, Ordering::AcqRel);
     }
 
     pub(in crate::kernel) fn info(&self) -> &Map<String, Value> {

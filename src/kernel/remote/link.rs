@@ -1,6 +1,8 @@
 //! The task that keeps the connection to a kernel: what comes goes into the inbox, what is asked goes out, and when the
 //! connection breaks it is made again under the same session.
 
+use std::path::PathBuf;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
@@ -11,13 +13,14 @@ use tokio::time::Instant;
 use tokio_tungstenite::tungstenite::Message as Frame;
 
 use super::channel::{Channel, NoChannel, PING};
-use super::framing::Received;
+use super::framing::{Framing, Received};
 use super::gateway::Gateway;
 use super::heard::{CaughtUp, Heard, number};
+use super::spool::{Spool, Spooled};
 use crate::execution::KernelHandle;
 use crate::kernel::client::Incoming;
 use crate::kernel::inbox::{Wanted, Writer};
-use crate::kernel::message::Message;
+use crate::kernel::message::{HeardAt, Message};
 
 /// How long one try to connect may take.
 const CONNECT: Duration = Duration::from_secs(30);
@@ -34,6 +37,8 @@ pub struct Terms {
     /// Until when the run is surely ours, where others may take it: beyond that nothing is sent, and no connection made
     /// that would take theirs away.
     pub ours_until: Option<watch::Receiver<Instant>>,
+    /// The file in which what comes is kept until it is recorded, where another process may go on with the kernel.
+    pub spool: Option<PathBuf>,
 }
 
 impl Terms {
@@ -81,6 +86,11 @@ pub(super) struct Link {
     away_since: Option<Instant>,
     pause: Duration,
     told_of_rate: bool,
+    /// Up to which frame all has been recorded.
+    pub(super) recorded: Arc<AtomicU64>,
+    spool: Spool,
+    /// What came to another process, and was not recorded there.
+    left: Vec<Spooled>,
 }
 
 /// How a conversation ended.
@@ -118,11 +128,35 @@ impl Link {
             away_since: None,
             pause: PAUSES.0,
             told_of_rate: false,
+            recorded: Arc::default(),
+            spool: Spool::create(None, 0, &[], Arc::default()),
+            left: Vec::new(),
         }
+    }
+
+    /// Keeps what comes in the file of the terms.
+    pub(super) fn keep(&mut self) {
+        self.spool = Spool::create(self.terms.spool.as_deref(), 0, &[], self.recorded.clone());
+    }
+
+    /// Goes on behind what another process has recorded, with what the file of the terms has beyond that first.
+    pub(super) fn goes_on(&mut self, heard: Option<HeardAt>) {
+        let recorded = heard.map_or(0, |heard| heard.arrival);
+        let mut left = self.terms.spool.as_deref().map(Spool::read).unwrap_or_default();
+        left.retain(|it| it.arrival > recorded);
+        self.heard = Heard::from(heard.and_then(|heard| heard.number));
+        self.recorded.store(recorded, Ordering::Release);
+        self.spool = Spool::create(self.terms.spool.as_deref(), recorded, &left, self.recorded.clone());
+        self.left = left;
     }
 
     /// Talks over `channel`, else over one that is opened now in place of another process's, until the kernel's end.
     pub(super) async fn run(mut self, mut channel: Option<Channel>) {
+        for Spooled { framing, frame, arrival } in std::mem::take(&mut self.left) {
+            if let Some(end) = self.take(frame, framing, arrival) {
+                return self.inbox.push(end);
+            }
+        }
         loop {
             let talked = match channel.take() {
                 Some(channel) => self.talk(channel, false).await,
@@ -185,7 +219,8 @@ impl Link {
             let done = tokio::select! {
                 frame = channel.next() => match frame {
                     Ok(frame) => {
-                        if let Some(end) = self.take(frame, &channel) {
+                        let arrival = self.spool.keep(channel.framing, &frame);
+                        if let Some(end) = self.take(frame, channel.framing, arrival) {
                             return Talked::Over(end);
                         }
                         Ok(())
@@ -237,8 +272,8 @@ impl Link {
     }
 
     /// Takes a frame; gives the end when it is that.
-    fn take(&mut self, frame: Frame, channel: &Channel) -> Option<Incoming> {
-        let received = match channel.framing.read(frame) {
+    fn take(&mut self, frame: Frame, framing: Framing, arrival: u64) -> Option<Incoming> {
+        let received = match framing.read(frame) {
             Ok(received) => received?,
             Err(error) => {
                 let why = error.message().to_owned();
@@ -252,7 +287,7 @@ impl Link {
         if !is_reply && received.channel != "iopub" {
             return None;
         }
-        match self.read(received, is_reply) {
+        match self.read(received, arrival, is_reply) {
             Ok(Some(message)) => self.pass_on(message, is_reply),
             Ok(None) => None,
             Err(why) => {
@@ -263,7 +298,12 @@ impl Link {
     }
 
     /// Reads a message that somebody wants, and says whether the kernel itself has sent it.
-    fn read(&mut self, received: Received, is_reply: bool) -> Result<Option<(Message, bool)>, String> {
+    fn read(
+        &mut self,
+        received: Received,
+        arrival: u64,
+        is_reply: bool,
+    ) -> Result<Option<(Message, bool)>, String> {
         let Received { parts, .. } = received;
         let header = parts.header().map_err(|error| error.message().to_owned())?;
         if is_reply && header.msg_type == "kernel_info_reply" {
@@ -280,7 +320,7 @@ impl Link {
         }
         let mut message = Message::decode(header, parts, self.inbox.longest())
             .map_err(|error| error.message().to_owned())?;
-        message.number = number;
+        message.heard = Some(HeardAt { arrival, number });
         Ok(Some((message, is_of_kernel)))
     }
 
@@ -298,7 +338,7 @@ impl Link {
                 "idle" => {
                     let is_of = |request: &(String, usize)| Some(request.0.as_str()) == parent;
                     if self.last_request.as_ref().is_some_and(is_of) {
-                        self.heard.note_done(message.number);
+                        self.heard.note_done(message.heard.and_then(|heard| heard.number));
                     }
                 }
                 _ => {}

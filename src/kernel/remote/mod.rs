@@ -15,6 +15,7 @@ mod heard;
 mod kernel;
 mod link;
 mod specs;
+mod spool;
 mod token;
 
 pub use gateway::{Gateway, NoSpecs};
