@@ -15,6 +15,7 @@ pub mod notebook;
 pub mod queue;
 #[cfg(feature = "evcxr")]
 pub mod rust_kernel;
+pub mod schedule;
 pub mod store;
 pub mod workflow;
 

@@ -40,21 +40,29 @@ impl<T: DeserializeOwned, S: Send + Sync> FromRequest<S> for Json<T> {
             ));
         }
         let bytes = read_body(request.into_body()).await?;
-        let mut deserializer = serde_json::Deserializer::from_slice(&bytes);
-        let value = serde_path_to_error::deserialize(&mut deserializer).map_err(|error| {
-            let field = error.path().to_string();
-            refuse_json(&field, error.into_inner(), bytes.is_empty())
-        })?;
-        deserializer.end().map_err(|error| refuse_json(".", error, false))?;
-        Ok(Self(value))
+        Ok(Self(parse_json(&bytes)?))
     }
 }
 
+/// What a JSON body says.
+pub(super) fn parse_json<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Error> {
+    let mut deserializer = serde_json::Deserializer::from_slice(bytes);
+    let value = serde_path_to_error::deserialize(&mut deserializer).map_err(|error| {
+        let field = error.path().to_string();
+        refuse_json(&field, error.into_inner(), bytes.is_empty())
+    })?;
+    deserializer.end().map_err(|error| refuse_json(".", error, false))?;
+    Ok(value)
+}
+
+/// The media type of a body, in small letters and without parameters; empty when it says none.
+pub(super) fn media_type(headers: &HeaderMap) -> String {
+    let media_type = headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok());
+    media_type.unwrap_or_default().split(';').next().unwrap_or_default().trim().to_ascii_lowercase()
+}
+
 fn is_json(headers: &HeaderMap) -> bool {
-    let Some(media_type) = headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok()) else {
-        return false;
-    };
-    let essence = media_type.split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
+    let essence = media_type(headers);
     essence == "application/json" || (essence.starts_with("application/") && essence.ends_with("+json"))
 }
 
@@ -101,7 +109,8 @@ fn in_json_words(text: &str) -> String {
     format!("{found}, expected {expected}")
 }
 
-async fn read_body(body: Body) -> Result<Bytes, Error> {
+/// A whole body, if it is no larger than JSON may be.
+pub(super) async fn read_body(body: Body) -> Result<Bytes, Error> {
     let mut chunks = body.into_data_stream();
     let mut bytes = Vec::new();
     let mut total = 0;

@@ -45,6 +45,7 @@ fn describe() {
     describe_gauge!("bindery_executions", "Executions in the database by status.");
     describe_counter!("bindery_executions_submitted_total", "Executions accepted by this process.");
     describe_counter!("bindery_executions_finished_total", "Executions ended by this process, by status.");
+    describe_counter!("bindery_schedule_runs_total", "Runs of schedules put into the queue by this process.");
     describe_counter!("bindery_templates_uploaded_total", "Templates stored by this process.");
     describe_counter!("bindery_notebooks_created_total", "Notebooks made from templates by this process.");
     describe_counter!("bindery_http_requests_total", "Requests answered, by method, route and status.");

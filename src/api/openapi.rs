@@ -13,7 +13,7 @@ use utoipa::{IntoResponses, Modify, OpenApi};
 use utoipa_swagger_ui::{Config, SwaggerUi};
 
 use super::error::{PROBLEM_JSON, ProblemBody};
-use super::{Api, executions, metrics, notebooks, system, templates};
+use super::{Api, executions, metrics, notebooks, schedules, sweeps, system, templates, workflows};
 
 /// Each status of a failure: its name in the document, what it means, and an example's kind and text.
 const PROBLEMS: [(u16, &str, &str, &str, &str); 9] = [
@@ -100,6 +100,8 @@ problems! {
     BodyProblems: 400 413 415 422 500 503;
     /// Of requests that read a file which may be no sound notebook.
     FileProblems: 413 415 422;
+    /// Of requests with a query that may be read and be wrong all the same.
+    InvalidProblem: 422;
     /// Of requests for a thing that may be missing.
     NotFoundProblem: 404;
     /// Of requests that a state may forbid.
@@ -157,6 +159,9 @@ impl Modify for Problems {
         (name = "templates", description = "Notebooks to be used many times, named `category/name.ipynb`"),
         (name = "notebooks", description = "Users' notebooks and what is recorded of them"),
         (name = "executions", description = "Runs of notebooks: `pending → running → success | failed | cancelled`"),
+        (name = "schedules", description = "Runs at the times of cron expressions"),
+        (name = "workflows", description = "Notebooks as steps that need each other: `running → success | failed | cancelled`"),
+        (name = "sweeps", description = "One notebook executed for many points: `running → success | failed | cancelled`"),
         (name = "service", description = "The service about itself")
     ),
     paths(
@@ -165,7 +170,12 @@ impl Modify for Problems {
         notebooks::update, notebooks::delete, executions::execute_notebook, executions::execute,
         executions::status, executions::retry, executions::resource::list, executions::resource::get, executions::resource::cancel,
         executions::events::stream, executions::resource::release_kernel,
-        executions::resource::notebook, executions::resource::notebook_html, system::health, system::readiness,
+        executions::resource::notebook, executions::resource::notebook_html, schedules::create, schedules::list,
+        schedules::preview, schedules::get, schedules::update, schedules::delete, schedules::pause,
+        schedules::resume, schedules::run, schedules::runs, workflows::start, workflows::validate,
+        workflows::list, workflows::get, workflows::graph, workflows::results, workflows::results_csv, workflows::cancel,
+        workflows::resume, sweeps::start, sweeps::list, sweeps::get, sweeps::results, sweeps::results_csv, sweeps::cancel,
+        sweeps::resume, system::health, system::readiness,
         metrics::scrape, document
     ),
     components(schemas(ProblemBody)),

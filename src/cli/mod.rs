@@ -6,9 +6,11 @@
 mod config;
 mod demo;
 mod execute;
+mod execution_flags;
 mod executions;
 mod exit;
 mod flags;
+mod flows;
 mod inspect;
 pub mod kernels;
 mod log;
@@ -16,11 +18,14 @@ mod notebooks;
 mod print;
 mod prune;
 mod report;
+mod schedule;
 mod serve;
 mod signals;
+mod sweep;
 mod templates;
 mod wire;
 mod worker;
+mod workflow;
 
 use std::ffi::OsString;
 
@@ -81,6 +86,9 @@ enum Command {
     Templates(templates::TemplatesArgs),
     Notebooks(notebooks::NotebooksArgs),
     Executions(executions::ExecutionsArgs),
+    Schedule(schedule::ScheduleArgs),
+    Workflow(workflow::WorkflowArgs),
+    Sweep(sweep::SweepArgs),
     Prune(prune::PruneArgs),
     Config(config::ConfigArgs),
 }
@@ -95,7 +103,8 @@ struct KernelsCommand {
 }
 
 /// Subcommands with subcommands of their own, whose flags may stand behind either.
-const NESTED: [&str; 4] = ["kernels", "templates", "notebooks", "executions"];
+const NESTED: [&str; 7] =
+    ["kernels", "templates", "notebooks", "executions", "schedule", "workflow", "sweep"];
 
 /// Reads the command line. Help and version are printed here, and so is what is wrong with it.
 ///
@@ -148,6 +157,9 @@ pub async fn run(cli: Cli) -> Result<Exit> {
         Command::Templates(args) => templates::run(args).await,
         Command::Notebooks(args) => notebooks::run(args).await,
         Command::Executions(args) => executions::run(args).await,
+        Command::Schedule(args) => schedule::run(args).await,
+        Command::Workflow(args) => workflow::run(args).await,
+        Command::Sweep(args) => sweep::run(args).await,
         Command::Config(args) => config::run(args),
     }
 }

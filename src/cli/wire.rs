@@ -5,8 +5,11 @@ use serde_json::{Value, json};
 
 use crate::engine::Engine;
 use crate::engine::notebooks::NotebookRecord;
+use crate::engine::schedules::Target;
 use crate::engine::templates::{StoredTemplate, TemplateDetails};
+use crate::error::Result;
 use crate::execution::{Execution, human_duration};
+use crate::schedule::{Schedule, TickRecord};
 
 pub(super) fn template(template: &StoredTemplate) -> Value {
     json!({
@@ -70,5 +73,45 @@ pub(super) fn execution(engine: &Engine, execution: &Execution, queue_position: 
         "results": execution.results,
         "parent": execution.request.parent,
         "notebook_url": engine.notebook_url(&request.output_path, request.username.as_deref()),
+    })
+}
+
+pub(super) fn schedule(engine: &Engine, schedule: &Schedule, last_run: Option<&TickRecord>) -> Result<Value> {
+    let Target::Execution(target) = engine.schedule_target(schedule)?;
+    let definition = &schedule.definition;
+    let next_runs = engine.next_runs(schedule, 5);
+    Ok(json!({
+        "schedule_id": schedule.id,
+        "name": definition.name,
+        "cron": definition.cron,
+        "time_zone": definition.time_zone,
+        "catch_up": definition.catch_up,
+        "misfire_grace": definition.misfire_grace.as_secs_f64(),
+        "overlap": definition.overlap,
+        "paused": schedule.paused,
+        "execution": target.as_asked()?,
+        "scheduled_time_parameter": target.scheduled_time_parameter,
+        "next_run": next_runs.first(),
+        "next_runs": next_runs,
+        "queued_run": schedule.queued,
+        "last_run": last_run.map(schedule_run),
+        "skipped": schedule.skipped,
+        "last_error": schedule.last_error,
+        "created_at": schedule.created_at,
+        "updated_at": schedule.updated_at,
+    }))
+}
+
+pub(super) fn schedule_run(run: &TickRecord) -> Value {
+    json!({
+        "run_id": run.id,
+        "scheduled_time": run.scheduled_time,
+        "manual": run.manual,
+        "outcome": run.outcome,
+        "ticks": run.ticks,
+        "execution_id": run.execution_id,
+        "status": run.status,
+        "reason": run.reason,
+        "recorded_at": run.recorded_at,
     })
 }

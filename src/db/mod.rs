@@ -15,7 +15,9 @@ mod postgres;
 mod record;
 mod remote_kernels;
 mod retention;
+mod schedules;
 mod sqlite;
+mod ticks;
 mod transaction;
 
 use std::sync::Arc;
@@ -30,6 +32,7 @@ pub use flows::{EndedTask, FlowFilter};
 pub use leases::{ClaimLimits, Finish, Lease};
 pub use notebooks::{NewNotebook, NotebookChange, NotebookRecord};
 pub use notify::{Change, Changes, Interest};
+pub use ticks::{NewTick, Step};
 pub use transaction::Transaction;
 
 /// The database; clones share one pool.

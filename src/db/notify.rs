@@ -21,6 +21,8 @@ pub enum Change {
     Progress(ExecutionId),
     /// An execution that runs is to stop.
     Cancel(ExecutionId),
+    /// A schedule has an earlier tick than before.
+    Schedules,
     /// Something: it was not heard what.
     Unknown,
 }
@@ -49,7 +51,7 @@ impl Database {
     pub fn changes(&self, interest: Interest) -> Changes {
         let source = match &self.pool {
             Pool::Postgres(pool) => {
-                let mut channels = Vec::new();
+                let mut channels = vec!["bindery_schedules"];
                 if interest.work {
                     channels.extend(["bindery_work", "bindery_cancel"]);
                 }
@@ -111,6 +113,7 @@ impl Changes {
 fn read(channel: &str, payload: &str) -> Change {
     match (channel, payload.parse().map(ExecutionId)) {
         ("bindery_work", _) => Change::Work,
+        ("bindery_schedules", _) => Change::Schedules,
         ("bindery_progress", Ok(id)) => Change::Progress(id),
         ("bindery_cancel", Ok(id)) => Change::Cancel(id),
         _ => Change::Unknown,

@@ -8,11 +8,13 @@ use crate::error::Result;
 /// How many are deleted at once: others wait no longer than that takes.
 const BATCH: i64 = 500;
 
-/// Those that ended before `$1`; neither what is still to be saved nor what a person may be looking into.
+/// Those that ended before `$1`; neither what is still to be saved nor what a person may be looking into, nor what a workflow
+/// or a sweep that goes on has come to so far.
 macro_rules! prunable {
     () => {
         "status IN ('success', 'failed', 'cancelled') AND end_time IS NOT NULL AND end_time < $1 \
-         AND undelivered = 0 AND kept_kernel IS NULL"
+         AND undelivered = 0 AND kept_kernel IS NULL AND (parent IS NULL OR NOT EXISTS (SELECT 1 FROM flows \
+         WHERE flows.end_time IS NULL AND executions.parent = flows.kind || '/' || flows.id))"
     };
 }
 
@@ -41,6 +43,22 @@ impl Database {
             "DELETE FROM executions WHERE id IN (SELECT id FROM executions WHERE ", prunable!(),
             " ORDER BY end_time LIMIT $2)"
         ))
+        .bind(micros(before))
+        .bind(BATCH)
+        .execute(pool).await.map(|done| done.rows_affected()))
+        .map_err(lost)
+    }
+
+    /// Forgets some of the workflows' runs and sweeps that ended before a time, but for those of which MLflow is still to be
+    /// told; says how many.
+    ///
+    /// # Errors
+    /// `Unavailable` when the database cannot be used.
+    pub async fn prune_flows(&self, before: Timestamp) -> Result<u64> {
+        on!(self, pool => sqlx::query(
+            "DELETE FROM flows WHERE id IN (SELECT id FROM flows WHERE end_time < $1 AND mlflow_open = 0 \
+             ORDER BY end_time LIMIT $2)",
+        )
         .bind(micros(before))
         .bind(BATCH)
         .execute(pool).await.map(|done| done.rows_affected()))

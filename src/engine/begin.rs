@@ -7,11 +7,11 @@ use serde_json::{Map, Value};
 use tokio::time::Instant;
 
 use super::catching_up::Position;
-use super::executions::{find_kernel, inject_options};
 use super::gateways::gateway;
 use super::journal::Journal;
 use super::recording::RunProgress;
 use super::run_output::RunOutput;
+use super::runnable::{find_kernel, inject_options};
 use super::{Engine, blocking, isoformat, notebooks, root};
 use crate::db::Lease;
 use crate::error::{Error, Result};

@@ -8,6 +8,6 @@ use super::Engine;
 impl Engine {
     /// Fires schedules, and lets workflows and sweeps go on, until `shutdown`.
     pub async fn coordinate(&self, shutdown: CancellationToken) {
-        self.run_flows(shutdown).await;
+        tokio::join!(self.fire_schedules(shutdown.clone()), self.run_flows(shutdown));
     }
 }

@@ -9,7 +9,6 @@ use tokio::time::Instant;
 
 use super::catching_up::Position;
 use super::cells::{Ending, Stop, run_cells};
-use super::executions::{find_kernel, inject_options, kernel_field};
 use super::gateways::{gateway, start_remote};
 use super::output_file::OutputFile;
 pub use super::recording::RunProgress;
@@ -17,6 +16,7 @@ use super::recording::{Finished, Recording};
 use super::remote::{Remote, Upload};
 use super::run::{error_of, start_kernel};
 use super::run_output::RunOutput;
+use super::runnable::{find_kernel, inject_options, kernel_field};
 use super::{blocking, files, isoformat, notebooks};
 use crate::config::{KernelGatewayConfig, TOKEN_VARIABLES};
 use crate::error::{Error, Result};

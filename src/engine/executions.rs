@@ -1,32 +1,29 @@
 //! Executions: accepted, looked at, waited for, cancelled. What a worker does with them is in `run.rs`.
 
-use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use bytes::Bytes;
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
+use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 use tokio::sync::broadcast;
 use tokio::time::Instant;
 
+pub use super::runnable::DEFAULT_KERNEL;
 use super::{ANY_EXECUTION, Engine, Milestone, blocking, kept_kernels};
 pub use crate::db::ExecutionFilter;
 use crate::error::{Error, ErrorKind, Result};
 use crate::execution::{Execution, ExecutionId, ExecutionRequest, ExecutionStatus, Limits, ResourceLimits};
-use crate::kernel::search_path::SearchPath;
-use crate::kernel::{discovery, spec::KernelSpec};
-use crate::notebook::inject::InjectOptions;
-use crate::notebook::{Notebook, Parameters};
+use crate::notebook::Parameters;
 
-/// The kernel of a notebook that names none.
-pub const DEFAULT_KERNEL: &str = "python3";
 /// How often those who wait look into the database, should word of a run in another process get lost.
 const LOOK_INTERVAL: Duration = Duration::from_millis(250);
 /// The same where such word comes by itself.
 const SHARED_LOOK_INTERVAL: Duration = Duration::from_secs(2);
 
 /// An execution to be accepted.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+#[serde(default)]
 pub struct SubmitExecution {
     /// The notebook, relative to the notebooks root.
     pub notebook_path: String,
@@ -67,12 +64,36 @@ impl Engine {
     /// the parameters or the kernel, `Conflict` when the output is being written by another execution; `Invalid` too
     /// when the idempotency key stands for another request.
     pub async fn submit(&self, submit: SubmitExecution) -> Result<ExecutionId> {
+        let (mut request, parameters) = self.request_of(submit)?;
+        // Before the notebook is looked at, which may be another by now.
+        if let Some(first) = self.asked_before(&request).await? {
+            return Ok(first);
+        }
+        self.check_runnable(&request, parameters).await?;
+        request.template_name = self.template_of(&request).await?;
+        let id = match self.database().insert_execution(&request, self.database().now()).await {
+            // The same request may have come twice at once.
+            Err(error) if error.kind() == ErrorKind::Conflict => {
+                return self.asked_before(&request).await?.ok_or(error);
+            }
+            inserted => inserted?,
+        };
+        self.inner.wakeup.notify();
+        metrics::counter!("bindery_executions_submitted_total").increment(1);
+        tracing::info!(execution.id = %id, notebook = %request.notebook_path, "an execution was accepted");
+        Ok(id)
+    }
+
+    /// What a submission asks of a worker, its paths and parameters checked, with the service's limits where it has none of
+    /// its own.
+    pub(super) fn request_of(&self, submit: SubmitExecution) -> Result<(ExecutionRequest, Parameters)> {
         let notebook_path = self.root().notebook("notebook_path", &submit.notebook_path)?;
         let output_path = match submit.output_path.as_deref() {
             Some(path) => self.root().notebook("output_path", path)?,
             None => notebook_path.clone(),
         };
-        let parameters = submit.parameters.as_deref().map(Parameters::from_json_text).transpose()?;
+        let parameters =
+            submit.parameters.as_deref().map(Parameters::from_json_text).transpose()?.unwrap_or_default();
         let limits = self.config().limits;
         let limits = Limits {
             start_timeout: limits.start_timeout,
@@ -86,7 +107,7 @@ impl Engine {
             Some(_) => Limits { resources: ResourceLimits::default(), ..limits },
             None => limits,
         };
-        let mut request = ExecutionRequest {
+        let request = ExecutionRequest {
             username: submit.username,
             kernel_name: submit.kernel_name,
             kernel_gateway: gateway.map(|gateway| gateway.name.clone()),
@@ -95,59 +116,15 @@ impl Engine {
             priority: submit.priority.unwrap_or_default(),
             max_attempts: submit.max_attempts.unwrap_or(1),
             keep_kernel_on_failure: kept_kernels::check(submit.keep_kernel_on_failure)?,
-            ..ExecutionRequest::new(notebook_path.relative.clone(), output_path.relative, limits)
+            ..ExecutionRequest::new(notebook_path.relative, output_path.relative, limits)
         };
-        // Before the notebook is looked at, which may be another by now.
-        if let Some(first) = self.asked_before(&request).await? {
-            return Ok(first);
-        }
-        let limit = self.config().max_notebook_size;
-        let data_dir = self.config().data_dir.clone();
-        let kernel_name = request.kernel_name.clone();
-        let source = notebook_path.source(limit).await?;
-        let only_accepts = self.database().is_shared() && !self.inner.works.load(Ordering::Relaxed);
-        let specs = match gateway {
-            Some(config) => self.specs_of(config, only_accepts).await?,
-            None => None,
-        };
-        let is_remote = gateway.is_some();
-        blocking(move || {
-            let mut notebook = Notebook::parse(&source.read()?)?;
-            let parameters = parameters.unwrap_or_default();
-            let named = kernel_name.as_deref();
-            let spec = match &specs {
-                Some(specs) => specs.choose(named, notebook.kernel_name()),
-                // Its gateway is asked by the worker.
-                None if is_remote => Err(Error::not_found("the kernels of the gateway are not known here")),
-                None => find_kernel(&data_dir, &notebook, named),
-            };
-            let spec = match spec {
-                // The kernels are where the workers are.
-                Err(error) if error.kind() == ErrorKind::NotFound && only_accepts && specs.is_none() => None,
-                spec => Some(spec.map_err(kernel_field)?),
-            };
-            let options = match &spec {
-                Some(spec) => inject_options(spec),
-                None => InjectOptions { kernel_name: kernel_name.as_deref(), ..InjectOptions::default() },
-            };
-            // Bound once here for the errors alone, so that they reach the caller and not only the record.
-            super::notebooks::bind(&mut notebook, &parameters, options)?;
-            Ok(())
-        })
-        .await?;
+        Ok((request, parameters))
+    }
+
+    /// The template that a request's notebook was made from, when that is recorded.
+    pub(super) async fn template_of(&self, request: &ExecutionRequest) -> Result<Option<String>> {
         let record = self.database().notebook_at(&request.notebook_path).await?;
-        request.template_name = record.and_then(|record| record.notebook.template_name);
-        let id = match self.database().insert_execution(&request, self.database().now()).await {
-            // The same request may have come twice at once.
-            Err(error) if error.kind() == ErrorKind::Conflict => {
-                return self.asked_before(&request).await?.ok_or(error);
-            }
-            inserted => inserted?,
-        };
-        self.inner.wakeup.notify();
-        metrics::counter!("bindery_executions_submitted_total").increment(1);
-        tracing::info!(execution.id = %id, notebook = %request.notebook_path, "an execution was accepted");
-        Ok(id)
+        Ok(record.and_then(|record| record.notebook.template_name))
     }
 
     /// Accepts what an ended execution was asked for once more; `changed`, a JSON object, has parameters that take the
@@ -362,30 +339,5 @@ impl Engine {
         }
         url.push_str(rest);
         Some(url)
-    }
-}
-
-/// The kernel that runs a notebook: the one named, else the notebook's own, else [`DEFAULT_KERNEL`].
-pub(super) fn find_kernel(
-    data_dir: &std::path::Path,
-    notebook: &Notebook,
-    named: Option<&str>,
-) -> Result<KernelSpec> {
-    let name = named.or(notebook.kernel_name()).unwrap_or(DEFAULT_KERNEL);
-    Ok(discovery::find(&SearchPath::from_process(data_dir), name)?)
-}
-
-pub(super) fn inject_options(spec: &KernelSpec) -> InjectOptions<'_> {
-    let language = (!spec.language.is_empty()).then_some(spec.language.as_str());
-    InjectOptions { kernel_name: Some(&spec.name), language, ..InjectOptions::default() }
-}
-
-/// A kernel that cannot be had is a fault of the request, not a missing resource.
-pub(super) fn kernel_field(error: Error) -> Error {
-    match error.kind() {
-        ErrorKind::NotFound => {
-            Error::invalid(error.message()).with_field("kernel_name", error.message()).with_source(error)
-        }
-        _ => error,
     }
 }

@@ -30,6 +30,8 @@ mod retention;
 mod root;
 mod run;
 mod run_output;
+mod runnable;
+pub mod schedules;
 mod scratch;
 mod secrets;
 mod settle;
@@ -46,7 +48,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
-use tokio::sync::{Semaphore, broadcast};
+use tokio::sync::{Notify, Semaphore, broadcast};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
@@ -80,6 +82,8 @@ struct Inner {
     milestones: broadcast::Sender<(ExecutionId, Milestone)>,
     /// Told when something was asked of an execution in this process, so that it is heard before the next heartbeat.
     asks: broadcast::Sender<ExecutionId>,
+    /// Told when a schedule may have an earlier tick than before.
+    schedules: Notify,
     /// Whether executions are run in this process.
     works: AtomicBool,
     /// A place for each kernel that is ending, as many as there are workers.
@@ -183,6 +187,7 @@ impl Engine {
                 owner: uuid::Uuid::new_v4().to_string(),
                 milestones: broadcast::channel(1024).0,
                 asks: broadcast::channel(1024).0,
+                schedules: Notify::new(),
                 works: AtomicBool::new(false),
                 endings: Arc::new(Semaphore::new(config.workers)),
                 keeping: Arc::new(Semaphore::new(config.workers)),

@@ -20,12 +20,15 @@ impl Engine {
     }
 
     /// Forgets some of the executions that ended longer ago than `age`, the oldest first, and with each its idempotency
-    /// key; says how many. Notebooks stay. To be called until there are none.
+    /// key; says how many. Workflows' runs and sweeps that ended as long ago are forgotten, too. Notebooks stay. To be called
+    /// until there are none.
     ///
     /// # Errors
     /// `Unavailable`.
     pub async fn prune(&self, age: Duration) -> Result<u64> {
-        self.database().prune(self.before(age)).await
+        let before = self.before(age);
+        self.database().prune_flows(before).await?;
+        self.database().prune(before).await
     }
 
     fn before(&self, age: Duration) -> jiff::Timestamp {

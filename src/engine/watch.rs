@@ -37,6 +37,7 @@ impl Engine {
                 Change::Work => self.inner.wakeup.notify_of_others(),
                 Change::Progress(id) => self.announce(id, Milestone::Unknown),
                 Change::Cancel(id) => self.ask(id),
+                Change::Schedules => self.inner.schedules.notify_one(),
                 Change::Unknown => {
                     if works {
                         self.inner.wakeup.notify_of_others();

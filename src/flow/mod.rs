@@ -5,6 +5,7 @@
 
 pub mod plan;
 pub mod table;
+pub mod view;
 
 use std::fmt;
 use std::str::FromStr;
@@ -104,8 +105,8 @@ impl FromStr for StepStatus {
 pub struct Definition {
     /// The steps.
     pub workflow: Workflow,
-    /// What the notebook of each step declares, in the order of the steps.
-    pub declared: Vec<Vec<Parameter>>,
+    /// What the notebook of each step declares, in the order of the steps; `None` where its language cannot be inspected.
+    pub declared: Vec<Option<Vec<Parameter>>>,
 }
 
 /// A workflow's run or a sweep, without its steps.

@@ -110,15 +110,7 @@ mod tests {
             needs: needs.iter().map(|need| (*need).to_owned()).collect(),
             ..Step::new(*name, StepSource::Notebook("a.ipynb".into()))
         });
-        Workflow {
-            name: "w".into(),
-            description: None,
-            parameters: Default::default(),
-            steps: steps.collect(),
-            max_parallel: None,
-            timeout: None,
-            username: None,
-        }
+        Workflow { name: "w".into(), steps: steps.collect(), ..Workflow::default() }
     }
 
     fn states(statuses: &[StepStatus]) -> Vec<FlowStep> {

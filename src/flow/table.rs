@@ -70,6 +70,45 @@ impl Table {
         json!({"columns": {"parameters": parameters, "results": results}, "rows": rows.collect::<Vec<_>>()})
     }
 
+    /// As columns for people: what is too long is cut.
+    pub fn to_text(&self) -> String {
+        const LONGEST: usize = 40;
+        let (parameters, results) = self.columns();
+        let own = ["status", "duration", "execution"].map(str::to_owned);
+        let head = ["index".to_owned()].into_iter();
+        let head = head.chain(parameters.iter().chain(&results).map(|name| (*name).to_owned())).chain(own);
+        let mut lines: Vec<Vec<String>> = vec![head.map(|name| name.to_uppercase()).collect()];
+        for row in &self.rows {
+            let recorded = row.task.results.as_ref();
+            let values = parameters.iter().map(|name| shown(row.parameters.get(*name)));
+            let values =
+                values.chain(results.iter().map(|name| shown(recorded.and_then(|it| it.get(*name)))));
+            let own = [
+                row.task.status.to_string(),
+                duration(&row.task).unwrap_or_default(),
+                row.task.execution_id.map(|ExecutionId(id)| id.to_string()).unwrap_or_default(),
+            ];
+            lines.push([row.item.to_string()].into_iter().chain(values).chain(own).collect());
+        }
+        let cut = |text: &String| -> String {
+            let text = text.replace(['\n', '\r', '\t'], " ");
+            match text.char_indices().nth(LONGEST) {
+                Some((end, _)) => format!("{}…", &text[..end]),
+                None => text,
+            }
+        };
+        let lines: Vec<Vec<String>> = lines.iter().map(|line| line.iter().map(cut).collect()).collect();
+        let width = |at: usize| lines.iter().map(|line| line[at].chars().count()).max().unwrap_or(0);
+        let widths: Vec<usize> = (0..lines[0].len()).map(width).collect();
+        let mut text = String::new();
+        for line in lines {
+            let cells = line.iter().zip(&widths).map(|(cell, width)| format!("{cell:<width$}"));
+            text.push_str(cells.collect::<Vec<_>>().join("  ").trim_end());
+            text.push('\n');
+        }
+        text
+    }
+
     /// As CSV (RFC 4180). A result that is called as a parameter is has `results.` before its name; texts stand as they
     /// are, all else as JSON.
     pub fn to_csv(&self) -> String {
@@ -179,5 +218,7 @@ mod tests {
         assert_eq!(json["rows"][0]["results"]["auc"], 0.5);
         assert_eq!(json["rows"][1]["results"], json!({}));
         assert_eq!(json["rows"][1]["duration"], "2.0s");
+        let text = table.to_text();
+        assert!(text.starts_with("INDEX  A    NAME  AUC  A    STATUS  STATUS   DURATION  EXECUTION\n0      0.1  x,y   0.5  [1]  good    success  2.0s      7\n"), "{text}");
     }
 }

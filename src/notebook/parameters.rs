@@ -128,6 +128,31 @@ impl Parameters {
         self.0.is_empty()
     }
 
+    /// The parameters as a JSON object that says the same.
+    ///
+    /// # Errors
+    /// `Invalid`, with the field `parameters.<name>`, for an integer beyond 64 bits and for NaN and the infinities, of
+    /// which JSON would make something else.
+    pub fn to_exact_json(&self) -> Result<Map<String, Value>> {
+        fn fault(value: &ParameterValue) -> Option<&'static str> {
+            match value {
+                ParameterValue::BigInteger(digits) if digits.parse::<u64>().is_err() => {
+                    Some("has an integer that does not fit into 64 bits: give it as a text")
+                }
+                ParameterValue::Float(value) if !value.is_finite() => {
+                    Some("has a number that is infinite or none (NaN), for which JSON has no word")
+                }
+                ParameterValue::List(values) => values.iter().find_map(fault),
+                ParameterValue::Dict(entries) => entries.iter().find_map(|(_, value)| fault(value)),
+                _ => None,
+            }
+        }
+        match self.iter().find_map(|(name, value)| Some((name, fault(value)?))) {
+            Some((name, fault)) => Err(fault_of_name(name, fault)),
+            None => Ok(self.iter().map(|(name, value)| (name.to_owned(), value.to_json())).collect()),
+        }
+    }
+
     /// The parameters as a JSON object; see [`ParameterValue::to_json`].
     pub fn to_json(&self) -> Value {
         self.iter().map(|(name, value)| (name.to_owned(), value.to_json())).collect::<Map<_, _>>().into()
@@ -246,6 +271,19 @@ mod tests {
             assert!(error.message().contains(told), "{error}");
         };
         check(r#"{"a": 1e999}"#, "number out of range at line 1 column 11");
+    }
+
+    #[test]
+    fn what_json_cannot_say_is_told_by_name() {
+        let json = r#"{"a":[1,0.5,{"b":18446744073709551615}],"c":"NaN"}"#;
+        let exact = from_text(json).unwrap().to_exact_json().unwrap();
+        assert_eq!(Value::Object(exact).to_string(), json);
+        let error =
+            from_text(r#"{"a": 1, "b": [123456789012345678901]}"#).unwrap().to_exact_json().unwrap_err();
+        assert_eq!(error.fields()[0].field, "parameters.b");
+        let mut nan = Parameters::new();
+        nan.insert("x", ParameterValue::Float(f64::NAN)).unwrap();
+        assert!(nan.to_exact_json().unwrap_err().message().contains("parameters.x has a number"));
     }
 
     #[test]

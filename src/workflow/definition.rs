@@ -5,15 +5,21 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
+use super::sweep::SweepPlan;
+
 /// The most steps that a workflow may have.
 pub const MAX_STEPS: usize = 1_000;
 /// The most items over which one step may fan out, and the most points of a sweep unless a limit is given.
 pub const MAX_ITEMS: usize = 10_000;
+/// How many executions at the same time can be asked for.
+pub const PARALLEL: std::ops::RangeInclusive<i64> = 1..=10_000;
+/// How many further tries can be asked for.
+pub const RETRIES: std::ops::RangeInclusive<i64> = 0..=100;
 /// The name of the one step of a sweep.
 pub const SWEEP_STEP: &str = "sweep";
 
 /// Steps and how they hang together. Its steps have names of their own, need only each other, and nothing in a circle.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct Workflow {
     /// What people call it.
     pub name: String,
@@ -34,6 +40,9 @@ pub struct Workflow {
     /// For whom its executions run, when the run does not say.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub username: Option<String>,
+    /// Of a sweep, how its points were made.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sweep: Option<SweepPlan>,
 }
 
 impl Workflow {
@@ -286,12 +295,10 @@ mod tests {
         other.for_each = Some(ForEach::Expression("${{ steps.train.results }}".into()));
         let workflow = Workflow {
             name: "nightly".into(),
-            description: None,
             parameters: Map::from_iter([("rows".to_owned(), json!(i64::MAX))]),
             steps: vec![step, other],
             max_parallel: Some(4),
-            timeout: None,
-            username: None,
+            ..Workflow::default()
         };
         let text = serde_json::to_string(&workflow).unwrap();
         assert!(text.contains(r#""source":{"template":"ml/train.ipynb"}"#), "{text}");

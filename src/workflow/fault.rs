@@ -54,8 +54,8 @@ impl fmt::Display for Fault {
     }
 }
 
-/// The error for faults, of which there must be one at least: the first in the message, each as a field.
-pub fn error(faults: &[Fault]) -> Error {
+/// The error for the faults of `what` (`the workflow`), one at least: the first in the message, each as a field.
+pub fn error(what: &str, faults: &[Fault]) -> Error {
     let told = |fault: &Fault| match (fault.line, fault.column) {
         (Some(line), Some(column)) => format!("line {line}, column {column}: {}", fault.message),
         _ => fault.message.clone(),
@@ -69,7 +69,7 @@ pub fn error(faults: &[Fault]) -> Error {
         2 => " (and one more fault)".to_owned(),
         count => format!(" (and {} more faults)", count - 1),
     };
-    let message = format!("the workflow cannot be run: {}{more}", first.unwrap_or_default());
+    let message = format!("{what} cannot be run: {}{more}", first.unwrap_or_default());
     let fields = faults.iter().map(|fault| FieldError { field: fault.field.clone(), message: told(fault) });
     Error::invalid(message).with_fields(fields)
 }

@@ -4,7 +4,9 @@ use std::time::Duration;
 
 use bindery::ErrorKind;
 use bindery::db::{Change, ClaimLimits, Database, Finish, Interest, JournalPart, Lease};
-use bindery::execution::{ExecutionRequest, ExecutionStatus, Limits, Progress};
+use bindery::execution::{ExecutionRequest, ExecutionStatus, Limits, Parent, ParentKind, Progress};
+use bindery::flow::{Definition, NewFlow};
+use bindery::workflow::{Step, StepSource, Workflow};
 use jiff::{SignedDuration, Timestamp};
 
 use crate::support::postgres;
@@ -423,5 +425,57 @@ async fn what_ended_long_ago_is_forgotten_and_nothing_else() {
         for id in [unsaved, young, waiting] {
             database.execution(id).await.unwrap();
         }
+    }
+}
+
+#[tokio::test]
+async fn what_a_workflow_came_to_is_kept_while_it_goes_on() {
+    let step = Step::new("only", StepSource::Notebook("a.ipynb".into()));
+    let workflow = Workflow { name: "w".into(), steps: vec![step], ..Workflow::default() };
+    let flow = NewFlow {
+        kind: ParentKind::Workflow,
+        username: None,
+        definition: Definition { workflow, declared: vec![None] },
+        request: serde_json::json!({}),
+        parameters: Default::default(),
+        output_directory: None,
+        warnings: Vec::new(),
+        mlflow: None,
+        idempotency_key: Some("once".into()),
+    };
+    for place in Place::all().await {
+        let database = place.open().await;
+        let now = database.now();
+        let long_ago = now - SignedDuration::from_hours(100);
+        let mut transaction = database.begin().await.unwrap();
+        let id = transaction.insert_flow(&flow, |id| format!("w/{id}"), long_ago).await.unwrap().unwrap();
+        assert_eq!(
+            transaction.insert_flow(&flow, |_| String::new(), now).await.unwrap(),
+            None,
+            "the key is taken"
+        );
+        let parent = Parent { kind: ParentKind::Workflow, id: id.0, child: "only#1".into() };
+        let child = ExecutionRequest { parent: Some(parent), ..request("child.ipynb") };
+        let execution = transaction.insert_execution(&child, long_ago).await.unwrap().unwrap();
+        let twice = ExecutionRequest { output_path: "elsewhere.ipynb".into(), ..child };
+        assert_eq!(
+            transaction.insert_execution(&twice, now).await.unwrap(),
+            None,
+            "its parent has this child"
+        );
+        transaction.commit().await.unwrap();
+        let lease = claim(&database, "worker", long_ago).await.unwrap();
+        assert!(database.finish_execution(&lease, &success(), long_ago).await.unwrap());
+        assert_eq!(database.prune(now).await.unwrap() + database.prune_flows(now).await.unwrap(), 0);
+        database.execution(execution).await.unwrap();
+
+        let mut transaction = database.begin().await.unwrap();
+        let open = transaction.lock_flow(id).await.unwrap().unwrap();
+        assert_eq!(open.output_directory, format!("w/{id}"));
+        transaction.update_flow(&open, Some(ExecutionStatus::Success), None, long_ago).await.unwrap();
+        assert!(transaction.lock_flow(id).await.unwrap().is_none(), "it has ended");
+        transaction.commit().await.unwrap();
+        assert_eq!((database.prune(now).await.unwrap(), database.prune_flows(now).await.unwrap()), (1, 1));
+        assert_eq!(database.flow_steps(id).await.unwrap(), []);
     }
 }

@@ -10,7 +10,7 @@ use self::source::Source;
 const FLOORS: &[(&str, &[&str])] = &[
     ("ground", &["error"]),
     ("ground", &["config"]),
-    ("pure", &["notebook", "convert", "execution", "workflow", "flow"]),
+    ("pure", &["notebook", "convert", "execution", "schedule", "workflow", "flow"]),
     ("hands", &["db", "store", "queue", "kernel", "deployment", "mlflow", "webhook", "hub"]),
     ("use cases", &["engine"]),
     ("ways in", &["api", "web", "worker"]),

@@ -84,7 +84,7 @@ impl ExecuteBody {
     ///
     /// # Errors
     /// `Invalid` for a limit or username that cannot be.
-    pub(super) fn parse(self, idempotency_key: Option<String>) -> Result<SubmitExecution> {
+    pub(in crate::api) fn parse(self, idempotency_key: Option<String>) -> Result<SubmitExecution> {
         let given = |text: Option<String>| text.filter(|text| !text.is_empty());
         Ok(SubmitExecution {
             notebook_path: self.notebook_path,
@@ -119,7 +119,7 @@ pub(in crate::api) struct RetryBody {
     pub(super) parameters: Option<Box<RawValue>>,
 }
 
-fn within<T: TryFrom<i64>>(
+pub(in crate::api) fn within<T: TryFrom<i64>>(
     field: &str,
     value: Option<i64>,
     range: &RangeInclusive<i64>,
@@ -134,7 +134,7 @@ fn within<T: TryFrom<i64>>(
     }
 }
 
-fn seconds(field: &str, value: Option<f64>) -> Result<Option<Duration>> {
+pub(in crate::api) fn seconds(field: &str, value: Option<f64>) -> Result<Option<Duration>> {
     let Some(seconds) = value else { return Ok(None) };
     // Shorter than a nanosecond is zero, too.
     match Duration::try_from_secs_f64(seconds) {
@@ -169,14 +169,19 @@ pub(in crate::api) struct Started {
     /// Where the user's Jupyter server shows the output.
     notebook_url: Option<String>,
     /// Where to ask how it goes on.
-    pub(super) status_url: String,
+    pub(in crate::api) status_url: String,
     /// Why it has failed already.
     #[schema(nullable)]
     error: Option<CellError>,
 }
 
 impl Started {
-    pub(super) fn new(execution: &Execution, status: ExecutionStatus, engine: &Engine, base: &str) -> Self {
+    pub(in crate::api) fn new(
+        execution: &Execution,
+        status: ExecutionStatus,
+        engine: &Engine,
+        base: &str,
+    ) -> Self {
         let request = &execution.request;
         Self {
             status,

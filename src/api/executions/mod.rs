@@ -1,7 +1,7 @@
 //! Executions as existing clients know them: start one, wait for it, ask how it went. The newer resource style
 //! is in `resource`.
 
-mod body;
+pub(super) mod body;
 pub(super) mod events;
 pub(super) mod resource;
 
@@ -161,7 +161,7 @@ pub(super) struct IdempotencyKey {
     idempotency_key: Option<String>,
 }
 
-fn idempotency_key(headers: &HeaderMap) -> Result<Option<String>> {
+pub(super) fn idempotency_key(headers: &HeaderMap) -> Result<Option<String>> {
     let Some(value) = headers.get("idempotency-key") else { return Ok(None) };
     match value.to_str() {
         Ok(key) if (1..=255).contains(&key.len()) => Ok(Some(key.to_owned())),

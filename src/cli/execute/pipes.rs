@@ -119,6 +119,7 @@ fn builtins() -> Builtins {
         run_uuid: uuid::Uuid::new_v4().to_string(),
         current_datetime_local: Zoned::now().datetime(),
         current_datetime_utc: Timestamp::now(),
+        scheduled_time: None,
     }
 }
 

@@ -1,6 +1,6 @@
 //! `bindery executions`: what a service is to execute, executes or has executed.
 
-mod submit;
+pub(super) mod submit;
 
 use std::path::PathBuf;
 
@@ -8,6 +8,7 @@ use clap::{Args, Subcommand};
 use jiff::Timestamp;
 use serde_json::json;
 
+pub(super) use self::submit::warn_without_service;
 use super::flags::EngineFlags;
 use super::print::{print, print_json, properties, shortened, table, tell, time};
 use super::templates::write_or_print;

@@ -5,6 +5,7 @@ use std::collections::HashSet;
 use super::super::Engine;
 use crate::error::{Error, Result};
 use crate::flow::{Flow, plan};
+use crate::workflow::check;
 use crate::workflow::expression::{self, Context};
 
 /// Parameters (the text of a JSON object) and output path of each task of a step, in the order of the items.
@@ -18,6 +19,7 @@ pub(super) fn tasks(
     context: &Context,
 ) -> Result<Vec<(String, String)>> {
     let step = &flow.definition.workflow.steps[position];
+    let declared = flow.definition.declared.get(position).and_then(|it| it.as_deref());
     let items = expression::items(step, context)?;
     let count = items.as_ref().map_or(1, Vec::len);
     let mut taken = HashSet::new();
@@ -31,6 +33,12 @@ pub(super) fn tasks(
             None => error,
         };
         let parameters = expression::bind(step, context).map_err(at)?;
+        if !step.literal_parameters {
+            let found = check::values(&parameters, declared);
+            if let Some(fault) = found.faults.first() {
+                return Err(at(Error::invalid(fault.to_string())));
+            }
+        }
         let text = serde_json::to_string(&parameters)
             .map_err(|error| Error::internal("parameters cannot be written as JSON").with_source(error))?;
         let path = match expression::output_path(step, context).map_err(at)? {

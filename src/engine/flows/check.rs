@@ -4,32 +4,67 @@ use std::sync::atomic::Ordering;
 
 use bytes::Bytes;
 
-use super::super::executions::find_kernel;
+use super::super::runnable::find_kernel;
 use super::super::{Engine, blocking};
 use crate::error::{Error, ErrorKind, Result};
-use crate::notebook::{Notebook, Parameter, infer_parameters};
-use crate::workflow::fault::Fault;
-use crate::workflow::{Step, StepSource, Workflow};
+use crate::notebook::inspect::infer_parameters_as;
+use crate::notebook::{Notebook, Parameter, Translator};
+use crate::workflow::fault::{Fault, MAX_FAULTS};
+use crate::workflow::{Places, Step, StepSource, Workflow, check, parse};
 
 /// What is known of a workflow before any of it runs.
 #[derive(Debug, Clone, Default)]
 pub struct CheckedWorkflow {
-    /// What the notebook of each step declares, in the order of the steps.
-    pub declared: Vec<Vec<Parameter>>,
+    /// What the notebook of each step declares, in the order of the steps; `None` where its language cannot be inspected.
+    pub declared: Vec<Option<Vec<Parameter>>>,
     /// What a reader should know though it stops nothing.
-    pub warnings: Vec<String>,
+    pub warnings: Vec<Fault>,
     /// Why it cannot be run.
     pub faults: Vec<Fault>,
 }
 
+/// A workflow as it was written, and all that can be said of it before any of it runs.
+#[derive(Debug, Clone, Default)]
+pub struct ReadWorkflow {
+    /// The workflow, as far as it could be read.
+    pub workflow: Workflow,
+    /// Why it cannot be run, in the order of the text.
+    pub faults: Vec<Fault>,
+    /// What a reader should know though it stops nothing.
+    pub warnings: Vec<Fault>,
+}
+
 impl Engine {
-    /// Looks at the notebook of every step.
+    /// Reads a workflow from YAML or JSON and looks at the notebook of every step.
+    ///
+    /// # Errors
+    /// As [`Engine::check_workflow`].
+    pub async fn read_workflow(&self, text: &str) -> Result<ReadWorkflow> {
+        let parse::Reading { workflow, places, mut faults } = parse::read(text);
+        // Of one that is only half there, what is there is looked at all the same.
+        let CheckedWorkflow { faults: found, mut warnings, .. } =
+            self.check_workflow(&workflow, &places).await?;
+        faults.extend(found);
+        let place = |fault: &Fault| (fault.line, fault.column);
+        faults.sort_by_key(place);
+        faults.truncate(MAX_FAULTS);
+        warnings.sort_by_key(place);
+        Ok(ReadWorkflow { workflow, faults, warnings })
+    }
+
+    /// Looks at the notebook of every step, and at what it is given as far as that is written out. `places` say where the
+    /// parts of the workflow stand in its text, if it has one.
     ///
     /// # Errors
     /// `Unavailable` when they cannot be looked at now. What is wrong with them is in the answer.
-    pub async fn check_workflow(&self, workflow: &Workflow) -> Result<CheckedWorkflow> {
+    pub async fn check_workflow(&self, workflow: &Workflow, places: &Places) -> Result<CheckedWorkflow> {
         let mut checked = CheckedWorkflow::default();
         for step in &workflow.steps {
+            if step.source.as_str().is_empty() {
+                // That none is named has been told.
+                checked.declared.push(None);
+                continue;
+            }
             let field = |name: &str| format!("steps.{}.{name}", step.name);
             let declared = match self.look_at(step).await {
                 Ok(declared) => declared,
@@ -45,16 +80,20 @@ impl Engine {
                         },
                         |_| "kernel_name",
                     );
-                    checked.faults.push(Fault::new(None, field(part), error.message()));
-                    Vec::new()
+                    let field = field(part);
+                    checked.faults.push(Fault::new(places.of(&field), field, error.message()));
+                    None
                 }
             };
+            let found = check::step(step, declared.as_deref(), places);
+            checked.faults.extend(found.faults);
+            checked.warnings.extend(found.warnings);
             checked.declared.push(declared);
         }
         Ok(checked)
     }
 
-    async fn look_at(&self, step: &Step) -> Result<Vec<Parameter>> {
+    async fn look_at(&self, step: &Step) -> Result<Option<Vec<Parameter>>> {
         let limit = self.config().max_notebook_size;
         let source: Box<dyn FnOnce() -> Result<Bytes> + Send> = match &step.source {
             StepSource::Notebook(path) => {
@@ -76,9 +115,15 @@ impl Engine {
                     Err(Error::invalid(error.message()).with_field("kernel_name", error.message()))
                 }
                 Err(error) if error.kind() != ErrorKind::NotFound => Err(error),
-                _ => Ok(infer_parameters(&notebook)),
+                _ => Ok(declared(&notebook, kernel_name.as_deref())),
             }
         })
         .await
     }
+}
+
+/// What a notebook declares, where its language can be inspected.
+fn declared(notebook: &Notebook, kernel_name: Option<&str>) -> Option<Vec<Parameter>> {
+    let translator = Translator::for_notebook(notebook, kernel_name, None).ok()?;
+    translator.inspects().then(|| infer_parameters_as(notebook, translator))
 }

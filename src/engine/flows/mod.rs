@@ -4,6 +4,8 @@ mod advance;
 mod begin;
 mod check;
 mod running;
+mod shown;
+mod sweeps;
 mod tracking;
 
 use std::time::Duration;
@@ -16,8 +18,10 @@ use crate::error::{Error, Result};
 use crate::execution::ParentKind;
 use crate::flow::table::Table;
 use crate::flow::{Definition, Flow, FlowId, FlowStep, FlowTask, NewFlow, plan};
-use crate::workflow::Workflow;
-pub use check::CheckedWorkflow;
+use crate::workflow::definition::SWEEP_STEP;
+use crate::workflow::fault::{self, Fault};
+use crate::workflow::{Places, Workflow};
+pub use check::{CheckedWorkflow, ReadWorkflow};
 
 /// How often those who wait look, should word of an end get lost.
 const LOOK_INTERVAL: Duration = Duration::from_secs(1);
@@ -82,9 +86,11 @@ impl Engine {
 
     /// A flow that could be accepted, with what is known of its notebooks.
     async fn prepare_flow(&self, start: &StartFlow) -> Result<NewFlow> {
-        let CheckedWorkflow { declared, warnings, faults } = self.check_workflow(&start.workflow).await?;
+        let CheckedWorkflow { declared, warnings, faults } =
+            self.check_workflow(&start.workflow, &Places::default()).await?;
+        let faults: Vec<_> = faults.into_iter().map(|fault| as_asked(start.kind, fault)).collect();
         if !faults.is_empty() {
-            return Err(crate::workflow::fault::error(&faults));
+            return Err(fault::error(&format!("the {}", start.kind), &faults));
         }
         let mut parameters = start.workflow.parameters.clone();
         for (name, value) in &start.parameters {
@@ -113,7 +119,7 @@ impl Engine {
             request: start.request.clone(),
             parameters,
             output_directory,
-            warnings,
+            warnings: warnings.iter().map(ToString::to_string).collect(),
             mlflow: None,
             idempotency_key: start.idempotency_key.clone(),
         })
@@ -246,4 +252,19 @@ impl Engine {
             tokio::time::sleep(Duration::from_millis(20)).await;
         }
     }
+}
+
+/// A fault with the name that a field has in the request for a sweep, where there are no steps.
+fn as_asked(kind: ParentKind, mut fault: Fault) -> Fault {
+    let of_step = format!("steps.{SWEEP_STEP}.");
+    if kind == ParentKind::Sweep
+        && let Some(field) = fault.field.strip_prefix(&of_step)
+    {
+        fault.field = match field {
+            "notebook" => "notebook_path".to_owned(),
+            "template" => "template_name".to_owned(),
+            other => other.to_owned(),
+        };
+    }
+    fault
 }

@@ -4,7 +4,6 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 use tokio::sync::broadcast;
-use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use super::super::{Engine, Milestone};
@@ -14,14 +13,31 @@ use crate::error::Result;
 const LOOK_INTERVAL: Duration = Duration::from_secs(2);
 /// How long word of ends is gathered: many may come at once.
 const GATHERING: Duration = Duration::from_millis(10);
-/// How often MLflow is told again what it could not take.
-const TELL_INTERVAL: Duration = Duration::from_secs(30);
+/// How long MLflow is left when it could not take what it was told.
+const TELL_AGAIN: Duration = Duration::from_secs(30);
 
 impl Engine {
-    /// Lets every flow go on, until `shutdown`.
+    /// Lets every flow go on, until `shutdown`, and tells MLflow of those that have ended.
     pub(in crate::engine) async fn run_flows(&self, shutdown: CancellationToken) {
+        tokio::join!(self.keep_flows_going(&shutdown), self.keep_telling(&shutdown));
+    }
+
+    /// Beside all else: a slow MLflow holds up no flow.
+    async fn keep_telling(&self, shutdown: &CancellationToken) {
+        if self.mlflow().is_none() {
+            return;
+        }
+        loop {
+            let pause = if self.tell_of_ended_flows().await { LOOK_INTERVAL } else { TELL_AGAIN };
+            tokio::select! {
+                () = shutdown.cancelled() => return,
+                () = tokio::time::sleep(pause) => {}
+            }
+        }
+    }
+
+    async fn keep_flows_going(&self, shutdown: &CancellationToken) {
         let mut milestones = self.inner.milestones.subscribe();
-        let mut tell_at = Instant::now();
         loop {
             let next = match self.advance_flows().await {
                 Ok(next) => next,
@@ -30,10 +46,6 @@ impl Engine {
                     None
                 }
             };
-            if Instant::now() >= tell_at {
-                tell_at = Instant::now() + TELL_INTERVAL;
-                self.tell_of_ended_flows().await;
-            }
             let until = next.map_or(LOOK_INTERVAL, |next| self.until(next).min(LOOK_INTERVAL));
             tokio::select! {
                 () = shutdown.cancelled() => return,

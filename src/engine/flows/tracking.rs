@@ -6,7 +6,7 @@ use serde_json::Value;
 
 use super::super::Engine;
 use super::super::notebooks::file_stem;
-use crate::error::{Error, Result};
+use crate::error::Result;
 use crate::execution::{ExecutionStatus, MlflowLink, MlflowParent, ParentKind};
 use crate::flow::table::Table;
 use crate::flow::{Flow, FlowId, NewFlow};
@@ -88,23 +88,22 @@ impl Engine {
         }
     }
 
-    /// Ends the runs of flows that have ended; what MLflow cannot take now is told again later.
-    pub(super) async fn tell_of_ended_flows(&self) {
-        if self.mlflow().is_none() {
-            return;
-        }
+    /// Ends the runs of flows that have ended; false when MLflow cannot take it all now.
+    pub(super) async fn tell_of_ended_flows(&self) -> bool {
         let flows = match self.database().flows_to_tell().await {
             Ok(flows) => flows,
             Err(error) => {
                 tracing::debug!(%error, "ended workflows and sweeps cannot be looked for now");
-                return;
+                return false;
             }
         };
         for flow in flows {
             if let Err(error) = self.tell_of_end(&flow).await {
                 tracing::warn!(flow.id = %flow.id, %error, "MLflow cannot be told of an end now");
+                return false;
             }
         }
+        true
     }
 
     async fn tell_of_end(&self, flow: &Flow) -> Result<()> {
@@ -135,7 +134,7 @@ impl Engine {
         };
         let error = link.error.clone().into_iter().chain(error).collect::<Vec<_>>().join("; ");
         let link = MlflowLink { error: Some(error).filter(|error| !error.is_empty()), ..link };
-        self.database().close_flow_tracking(flow.id, &link).await.map_err(|error: Error| error)
+        self.database().close_flow_tracking(flow.id, &link).await
     }
 }
 

@@ -9,9 +9,9 @@ mod text;
 
 use std::borrow::Cow;
 
-use jiff::Timestamp;
 use jiff::civil::DateTime;
 use jiff::tz::TimeZone;
+use jiff::{Timestamp, Zoned};
 
 use self::text::{plain_text, representation, time_formatted, time_text};
 use super::parameters::Parameters;
@@ -27,6 +27,8 @@ pub struct Builtins {
     pub current_datetime_local: DateTime,
     /// `pm[current_datetime_utc]`.
     pub current_datetime_utc: Timestamp,
+    /// `scheduled_time`, whatever parameters there are: when the run was due, on its schedule's clock.
+    pub scheduled_time: Option<Zoned>,
 }
 
 /// Fills in the fields of a path.
@@ -67,6 +69,7 @@ enum Item<'a> {
     Builtins,
     Local(DateTime),
     Utc(Timestamp),
+    Scheduled(&'a Zoned),
 }
 
 struct Filling<'a> {
@@ -145,13 +148,16 @@ impl<'a> Filling<'a> {
     fn item(&self, name: &str) -> Result<Item<'a>, Fault> {
         let end = name.find(['.', '[']).unwrap_or(name.len());
         let (first, mut rest) = name.split_at(end);
-        let mut item = match self.parameters.iter().find(|(name, _)| *name == first) {
-            Some((_, value)) => Item::Value(Cow::Borrowed(value)),
-            None if first == "pm" => Item::Builtins,
-            None if first.bytes().all(|byte| byte.is_ascii_digit()) => {
+        let scheduled = self.builtins.scheduled_time.as_ref().filter(|_| first == "scheduled_time");
+        let parameter = self.parameters.iter().find(|(name, _)| *name == first);
+        let mut item = match (scheduled, parameter) {
+            (Some(time), _) => Item::Scheduled(time),
+            (None, Some((_, value))) => Item::Value(Cow::Borrowed(value)),
+            (None, None) if first == "pm" => Item::Builtins,
+            (None, None) if first.bytes().all(|byte| byte.is_ascii_digit()) => {
                 return other("a field has no name, and parameters have no numbers");
             }
-            None => return Err(Fault::Missing(first.to_owned())),
+            (None, None) => return Err(Fault::Missing(first.to_owned())),
         };
         while !rest.is_empty() {
             let (key, is_attribute);
@@ -205,6 +211,7 @@ impl<'a> Filling<'a> {
             }
             Item::Local(time) => time,
             Item::Utc(time) => TimeZone::UTC.to_datetime(time),
+            Item::Scheduled(time) => time.datetime(),
         };
         Ok(number(match key {
             "year" if is_attribute => time.year().into(),
@@ -225,6 +232,8 @@ impl<'a> Filling<'a> {
             Item::Builtins => format!("{{'run_uuid': '{}', …}}", self.builtins.run_uuid),
             Item::Local(time) => time_text(*time),
             Item::Utc(time) => format!("{}+00:00", time_text(TimeZone::UTC.to_datetime(*time))),
+            // For names of files: no space, no colon.
+            Item::Scheduled(time) => time.strftime("%Y%m%dT%H%M%S%z").to_string(),
         }
     }
 }
@@ -257,6 +266,11 @@ fn formatted(item: &Item<'_>, format: &str) -> Result<String, Fault> {
                 "" => Ok(format!("{}+00:00", time_text(civil))),
                 _ => time_formatted(civil, format, ("+0000", "UTC")),
             }
+        }
+        Item::Scheduled(time) if format.is_empty() => Ok(time.strftime("%Y%m%dT%H%M%S%z").to_string()),
+        Item::Scheduled(time) => {
+            let zone = (time.strftime("%z").to_string(), time.strftime("%Z").to_string());
+            time_formatted(time.datetime(), format, (&zone.0, &zone.1))
         }
     }
 }

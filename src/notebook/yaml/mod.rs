@@ -19,7 +19,7 @@ use crate::error::{Error, Result};
 /// `BadInput` with `source`, line and column for what is no YAML, no mapping, or has a tag that no parameter can
 /// have; `Invalid` for a name that is no identifier. No value is in the text: it may be a secret.
 pub fn parse_parameters(source: &str, text: &str) -> Result<Parameters> {
-    let node = parse(text).map_err(|Fault { place: Place { line, column }, message }| {
+    let node = parse_as(text, false).map_err(|Fault { place: Place { line, column }, message }| {
         Error::bad_input(format!("{source}: line {line}, column {column}: {message}"))
     })?;
     let entries = match node.into_value() {
@@ -44,13 +44,20 @@ pub fn parse_parameters(source: &str, text: &str) -> Result<Parameters> {
     Ok(parameters)
 }
 
-/// The one document of a text, each value with its place; null when there is none.
+/// The one document of a text, each value with its place; null when there is none. A text that is JSON is read as such,
+/// with its numbers: YAML 1.1 takes `1e5` for a text.
 ///
 /// # Errors
 /// What is no YAML, or has a tag that no parameter can have. No value is in the text.
 pub fn parse(text: &str) -> Result<Node, Fault> {
-    node::parse(text).or_else(|fault| match join_surrogates(text) {
-        Some(joined) => node::parse(&joined),
+    let is_json = text.trim_start().starts_with(['{', '['])
+        && serde_json::from_str::<serde::de::IgnoredAny>(text).is_ok();
+    parse_as(text, is_json)
+}
+
+fn parse_as(text: &str, is_json: bool) -> Result<Node, Fault> {
+    node::parse(text, is_json).or_else(|fault| match join_surrogates(text) {
+        Some(joined) => node::parse(&joined, is_json),
         None => Err(fault),
     })
 }

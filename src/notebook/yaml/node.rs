@@ -110,14 +110,14 @@ impl From<ScanError> for Fault {
     }
 }
 
-/// The one document of a text; null when there is none.
-pub(super) fn parse(text: &str) -> Result<Node, Fault> {
+/// The one document of a text; null when there is none. In JSON scalars are what JSON takes them for: `1e5` is a number.
+pub(super) fn parse(text: &str, is_json: bool) -> Result<Node, Fault> {
     let text = text.strip_prefix('\u{feff}').unwrap_or(text);
     check_characters(text)?;
     let parser = Parser::new_from_str(text);
     // Where a block scalar ends that the end of the text cuts off before its line break.
     let cut_end = (!text.ends_with(['\n', '\r'])).then(|| text.chars().count());
-    let mut composer = Composer { parser, cut_end, anchors: HashMap::new(), values: 0 };
+    let mut composer = Composer { parser, is_json, cut_end, anchors: HashMap::new(), values: 0 };
     let mut document = None;
     loop {
         let (event, span) = composer.next()?;
@@ -157,6 +157,7 @@ fn check_characters(text: &str) -> Result<(), Fault> {
 
 struct Composer<'a> {
     parser: Parser<'a, StrInput<'a>>,
+    is_json: bool,
     cut_end: Option<usize>,
     anchors: HashMap<usize, Node>,
     values: usize,
@@ -189,7 +190,11 @@ impl<'a> Composer<'a> {
                     // The parser completes the last line; PyYAML does not.
                     text = text.strip_suffix('\n').unwrap_or(text);
                 }
-                (anchor, Content::Scalar(scalar_value(text, style, tag.as_deref(), span)?))
+                let value = match self.is_json && style == ScalarStyle::Plain {
+                    true => json_scalar(text),
+                    false => scalar_value(text, style, tag.as_deref(), span)?,
+                };
+                (anchor, Content::Scalar(value))
             }
             Event::SequenceStart(anchor, tag) => {
                 check_tag(tag.as_deref(), "seq", span)?;
@@ -292,6 +297,19 @@ fn scalar_value(
         None => Ok(ParameterValue::String(text.to_owned())),
     };
     value.map_err(|message| Fault::at(span, message))
+}
+
+/// A scalar without quotes in what is known to be JSON.
+fn json_scalar(text: &str) -> ParameterValue {
+    match text {
+        "true" => ParameterValue::Bool(true),
+        "false" => ParameterValue::Bool(false),
+        "null" => ParameterValue::Null,
+        number if number.contains(['.', 'e', 'E']) => {
+            ParameterValue::Float(number.parse().unwrap_or(f64::INFINITY))
+        }
+        digits => ParameterValue::integer(digits.to_owned()),
+    }
 }
 
 fn check_tag(tag: Option<&Tag>, expected: &str, span: Span) -> Result<(), Fault> {

@@ -232,6 +232,6 @@ mod tests {
         check("a +", 2, "not an expression: unexpected end of input");
         check("a b", 2, "not an expression: ");
         check("a | ", 2, "not an expression: ");
-        check("'a", 0, "not an expression: ");
+        check("'a", 2, "not an expression: ");
     }
 }

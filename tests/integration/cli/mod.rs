@@ -8,6 +8,7 @@ mod papermill;
 mod remote;
 mod report;
 mod resources;
+mod schedule;
 mod serve;
 
 use std::ffi::OsStr;

@@ -27,6 +27,7 @@ fn builtins() -> Builtins {
         run_uuid: "3b241101-e2bb-4255-8caf-4136c566a962".into(),
         current_datetime_local: "2026-03-04T15:06:07.000089".parse().unwrap(),
         current_datetime_utc: "2026-03-04T14:06:07Z".parse().unwrap(),
+        scheduled_time: None,
     }
 }
 
