@@ -101,7 +101,8 @@ pub struct CellError {
     pub cell_index: Option<usize>,
     /// The exception's name, or one of ours: `CellTimeoutError`, `ExecutionTimeoutError`, `DeadKernelError`,
     /// `KernelStartError`, `MemoryLimitError`, `CpuLimitError`, `ProcessLimitError`, `DiskLimitError`,
-    /// `OutputLimitError`, `NotebookUnreadable`, `WorkerLost`, `WorkerStopped`, …
+    /// `OutputLimitError`, `NotebookUnreadable`, `WorkerLost`, `WorkerStopped`, `KernelGatewayError`, `ReplyLost`,
+    /// `MessageTooLarge`, …
     #[schema(example = "ZeroDivisionError")]
     pub ename: String,
     /// The exception's text.

@@ -20,7 +20,7 @@ use crate::kernel::spec::KernelSpec;
 /// The gateway, with its token as it is now.
 ///
 /// # Errors
-/// `BadInput` when the token cannot be read.
+/// `Unavailable` when the token cannot be read, `BadInput` when it is none.
 pub(super) fn gateway(config: &KernelGatewayConfig) -> Result<Gateway> {
     let variable = |name: &str| std::env::var(name).unwrap_or_default();
     let token = match &config.token {
@@ -37,11 +37,10 @@ pub(super) fn gateway(config: &KernelGatewayConfig) -> Result<Gateway> {
 
 fn read(file: &Path) -> Result<String> {
     std::fs::read_to_string(file).map_err(|error| {
-        let file = file.display();
-        Error::bad_input(format!(
-            "the token file {file} of a kernel gateway cannot be read: {}",
-            error.kind()
-        ))
+        // Clients see this, and no paths of the machine.
+        let text = format!("the token file of a kernel gateway cannot be read ({})", error.kind());
+        Error::unavailable(text)
+            .with_source(std::io::Error::new(error.kind(), format!("{}: {error}", file.display())))
     })
 }
 
