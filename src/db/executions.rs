@@ -3,8 +3,9 @@
 
 use jiff::Timestamp;
 
+use super::leases::expiry;
 use super::record::ExecutionRow;
-use super::transaction::{Transaction, within};
+use super::transaction::{Open, Transaction, within};
 use super::{Database, lost, micros, on, returned, to_json};
 use crate::error::{Error, Result};
 use crate::execution::{
@@ -28,33 +29,41 @@ pub struct ExecutionFilter {
     pub limit: u32,
 }
 
+/// What a conflict comes to: no row. PostgreSQL would end the transaction otherwise; on SQLite a statement that fails changes
+/// nothing, while one that does nothing uses up an id.
+const CONFLICTS: (&str, &str) = ("", "ON CONFLICT DO NOTHING");
+
 /// Puts a request into the queue, wherever `$executor` leads; no row comes back when the output, the idempotency key or the
 /// place at its parent is taken, which breaks no transaction.
 macro_rules! insert {
-    ($executor:expr, $request:expr, $now:expr) => {{
+    ($executor:expr, $conflicts:expr, $request:expr, $now:expr) => {{
         let request: &ExecutionRequest = $request;
         let json = to_json(request)?;
-        let deadline = request.limits.queue_timeout.map(|patience| {
-            micros($now).saturating_add(i64::try_from(patience.as_micros()).unwrap_or(i64::MAX))
-        });
-        sqlx::query_scalar::<_, i64>(
+        let deadline = request.limits.queue_timeout.map(|patience| expiry($now, patience));
+        let text = format!(
             "INSERT INTO executions (status, notebook_path, output_path, username, request, submitted_at, \
              idempotency_key, priority, max_attempts, queue_deadline, parent, child) \
-             VALUES ('pending', $1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11) ON CONFLICT DO NOTHING RETURNING id",
-        )
-        .bind(&request.notebook_path)
-        .bind(&request.output_path)
-        .bind(&request.username)
-        .bind(&json)
-        .bind(micros($now))
-        .bind(&request.idempotency_key)
-        .bind(i64::from(request.priority))
-        .bind(i64::from(request.max_attempts))
-        .bind(deadline)
-        .bind(request.parent.as_ref().map(|parent| parent.parent().to_string()))
-        .bind(request.parent.as_ref().map(|parent| parent.child.as_str()))
-        .fetch_all($executor)
-        .await
+             VALUES ('pending', $1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11) {} RETURNING id",
+            $conflicts
+        );
+        let inserted = sqlx::query_scalar::<_, i64>(sqlx::AssertSqlSafe(text))
+            .bind(&request.notebook_path)
+            .bind(&request.output_path)
+            .bind(&request.username)
+            .bind(&json)
+            .bind(micros($now))
+            .bind(&request.idempotency_key)
+            .bind(i64::from(request.priority))
+            .bind(i64::from(request.max_attempts))
+            .bind(deadline)
+            .bind(request.parent.as_ref().map(|parent| parent.parent().to_string()))
+            .bind(request.parent.as_ref().map(|parent| parent.child.as_str()))
+            .fetch_all($executor)
+            .await;
+        match inserted {
+            Err(sqlx::Error::Database(error)) if error.is_unique_violation() => Ok(Vec::new()),
+            inserted => inserted,
+        }
     }};
 }
 
@@ -69,7 +78,11 @@ impl Transaction {
         request: &ExecutionRequest,
         now: Timestamp,
     ) -> Result<Option<ExecutionId>> {
-        let ids = within!(self, connection => insert!(connection, request, now)).map_err(lost)?;
+        let conflicts = match self.open {
+            Open::Sqlite(_) => CONFLICTS.0,
+            Open::Postgres(_) => CONFLICTS.1,
+        };
+        let ids = within!(self, connection => insert!(connection, conflicts, request, now)).map_err(lost)?;
         Ok(returned(ids).map(ExecutionId))
     }
 }
@@ -82,7 +95,8 @@ impl Database {
     /// `Unavailable` when the database cannot be used or its file is gone.
     pub async fn insert_execution(&self, request: &ExecutionRequest, now: Timestamp) -> Result<ExecutionId> {
         self.check_file().await?;
-        let inserted = on!(self, pool => insert!(pool, request, now));
+        let conflicts = if self.is_shared() { CONFLICTS.1 } else { CONFLICTS.0 };
+        let inserted = on!(self, pool => insert!(pool, conflicts, request, now));
         match inserted.map(returned) {
             Ok(Some(id)) => Ok(ExecutionId(id)),
             Ok(None) => {

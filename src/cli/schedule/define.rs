@@ -16,7 +16,6 @@ use crate::schedule::{CatchUp, Overlap};
 
 /// When, and what becomes of what cannot be kept.
 #[derive(Debug, Args)]
-#[command(next_help_heading = "Schedule")]
 struct WhenFlags {
     /// On whose clock, such as Europe/Berlin [default: UTC]
     #[arg(long, value_name = "ZONE")]

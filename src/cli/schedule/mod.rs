@@ -32,9 +32,9 @@ enum ScheduleCommand {
     /// Schedule a notebook
     #[command(after_help = "Examples:
   bindery schedule create nightly ada/train.ipynb --cron '0 2 * * *' --time-zone Europe/Berlin
-  bindery schedule create hourly ada/report.ipynb --cron @hourly -p region eu --catch-up all --overlap queue
-  bindery schedule create daily ada/report.ipynb --cron '30 6 * * mon-fri' --scheduled-time-parameter run_date \\
-      --output 'ada/reports/{scheduled_time:%Y-%m-%d}.ipynb'")]
+  bindery schedule create hourly ada/report.ipynb --cron @hourly -p region eu --overlap queue
+  bindery schedule create daily ada/report.ipynb --cron '30 6 * * mon-fri' \\
+      --output 'ada/reports/{scheduled_time:%Y-%m-%d}.ipynb' --scheduled-time-parameter run_date")]
     Create(Box<define::CreateArgs>),
     /// Show schedules, in the order of their creation
     #[command(after_help = "Examples:\n  bindery schedule list\n  bindery schedule list --json")]

@@ -4,7 +4,7 @@ use std::sync::atomic::Ordering;
 
 use bytes::Bytes;
 
-use super::super::executions::find_kernel;
+use super::super::runnable::find_kernel;
 use super::super::{Engine, blocking};
 use crate::error::{Error, ErrorKind, Result};
 use crate::notebook::inspect::infer_parameters_as;

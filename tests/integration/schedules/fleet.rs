@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 use std::process::{Child, Command, Stdio};
 
+use bindery::db::{ClaimLimits, Database, Finish};
 use bindery::execution::ExecutionStatus;
 use bindery::schedule::{CatchUp, Overlap, TickOutcome};
 use jiff::{SignedDuration, Timestamp};
@@ -34,15 +35,10 @@ impl Drop for Server {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn two_servers_on_a_file_fire_each_of_fifty_ticks_once_though_one_is_killed() {
-    each_of_fifty_fires_once(Site::on_file()).await;
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn two_servers_on_postgresql_fire_each_of_fifty_ticks_once_though_one_is_killed() {
-    if let Some(site) = Site::on_server().await {
-        each_of_fifty_fires_once(site).await;
-    }
+async fn two_servers_fire_each_of_fifty_ticks_once_though_one_is_killed() {
+    // On both databases at the same time: it takes fifty seconds.
+    let sites = Site::all().await.into_iter().map(each_of_fifty_fires_once);
+    futures::future::join_all(sites).await;
 }
 
 async fn each_of_fifty_fires_once(site: Site) {
@@ -158,5 +154,55 @@ async fn a_server_that_begins_goes_by_the_rules_of_time_zones_as_they_are_now() 
         })
         .await;
         assert!(started(&engine, schedule.id).await.is_empty());
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_last_tick_waits_for_a_cancelled_run_that_takes_its_time_though_servers_die() {
+    for site in Site::all().await {
+        let engine = site.engine("looker").await;
+        let id = create(&engine, new("0 0 1 1 *", CatchUp::Last, Overlap::Cancel)).await.id;
+        // All within their grace.
+        let first = Timestamp::from_second(Timestamp::now().as_second() - 10).unwrap();
+        let tick = |number: i64| first + SignedDuration::from_secs(number);
+        let queued = async |at: Timestamp| {
+            until("the tick waits", async || {
+                (engine.schedule(id).await.unwrap().queued == Some(at)).then_some(())
+            })
+            .await;
+        };
+        let firing = Firing::start(&site.engine("one").await);
+        site.make_due(id, tick(0)).await;
+        let run = until("it is started", async || started(&engine, id).await.pop()).await;
+        let database = Database::open(&site.url).await.unwrap();
+        let lease = std::time::Duration::from_secs(3600);
+        let lease = database.claim_execution("worker", lease, ClaimLimits::default(), Timestamp::now()).await;
+        let lease = lease.unwrap().unwrap();
+        assert_eq!(lease.id, run.id);
+        site.make_due(id, tick(1)).await;
+        queued(tick(1)).await;
+        until("the run is asked to stop", async || {
+            engine.execution(run.id).await.unwrap().cancel_requested.then_some(())
+        })
+        .await;
+        drop(firing);
+        let firing = Firing::start(&site.engine("two").await);
+        site.make_due(id, tick(2)).await;
+        queued(tick(2)).await;
+        assert_eq!(due_times(&engine, id).await, [tick(0)]);
+        drop(firing);
+        let _firing = Firing::start(&site.engine("three").await);
+        let finish = Finish::new(ExecutionStatus::Cancelled, None);
+        assert!(database.finish_execution(&lease, &finish, Timestamp::now()).await.unwrap());
+        until("the last tick is started", async || {
+            (due_times(&engine, id).await == [tick(0), tick(2)]).then_some(())
+        })
+        .await;
+        let recorded = outcomes(&engine, id).await;
+        let skipped: Vec<_> = recorded.iter().filter(|it| it.outcome == TickOutcome::Skipped).collect();
+        assert_eq!(skipped.len(), 1);
+        assert_eq!(skipped[0].scheduled_time, tick(1));
+        let told = "a later tick came before the cancelled run had ended";
+        assert_eq!(skipped[0].reason.as_deref(), Some(told));
     }
 }

@@ -102,14 +102,16 @@ fn database_in(data_dir: &Path) -> String {
     format!("sqlite:{}", data_dir.join("bindery.db").display())
 }
 
-/// Fires schedules; ends with it.
+/// Fires schedules, as `bindery serve --no-worker` does; ends with it.
 struct Firing(CancellationToken);
 
 impl Firing {
     fn start(engine: &Engine) -> Self {
         let shutdown = CancellationToken::new();
         let (engine, until) = (engine.clone(), shutdown.clone());
-        tokio::spawn(async move { engine.coordinate(until).await });
+        tokio::spawn(
+            async move { tokio::join!(engine.watch(false, until.clone()), engine.coordinate(until)) },
+        );
         Self(shutdown)
     }
 }
