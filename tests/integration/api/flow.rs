@@ -59,6 +59,7 @@ async fn upload_list_create_execute_poll(server: &TestServer) {
         "error",
         "execution_id",
         "kernel",
+        "kernel_gateway",
         "kernel_name",
         "max_attempts",
         "mlflow",

@@ -65,11 +65,12 @@ async fn ended(engine: &Engine, id: ExecutionId) -> Execution {
     .await
 }
 
-/// A cell that prints numbered lines steadily, and says in a file when it is at it.
+/// A cell that prints ten numbered lines a second, and says in a file when it is at it: between two lines, as what is on
+/// its way at the instant of death is lost, and only counted.
 fn steady(mark: &Path, lines: usize) -> String {
     format!(
-        "import time\nfor i in range({lines}):\n    print('line', i, flush=True)\n    time.sleep(0.05)\n    \
-         if i == 20: open({mark:?}, 'w').close()"
+        "import time\nfor i in range({lines}):\n    print('line', i, flush=True)\n    time.sleep(0.04)\n    \
+         if i == 20: open({mark:?}, 'w').close()\n    time.sleep(0.06)"
     )
 }
 
@@ -143,7 +144,7 @@ async fn goes_on(gateway: GatewayServer, signal: Signal, lines: usize) {
 async fn a_run_on_a_kernel_gateway_goes_on_after_kill_9() {
     let Some(gateway) = GatewayServer::kernel_gateway().await else { return };
     // It prints still when the next service goes on with it.
-    goes_on(gateway, Signal::KILL, 300).await;
+    goes_on(gateway, Signal::KILL, 180).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
