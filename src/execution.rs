@@ -1,6 +1,7 @@
 //! An execution: one run of one notebook, and the words for its state. Pure: no I/O, no async.
 
 mod parent;
+mod remote;
 mod request;
 
 use std::fmt;
@@ -13,6 +14,7 @@ use utoipa::ToSchema;
 
 use crate::error::Error;
 pub use parent::{Parent, ParentId, ParentKind};
+pub use remote::{KernelHandle, RemoteRun};
 pub use request::{ExecutionRequest, MlflowParent};
 
 /// The id of an execution; answered once, it names that execution for ever.
@@ -99,7 +101,8 @@ pub struct CellError {
     pub cell_index: Option<usize>,
     /// The exception's name, or one of ours: `CellTimeoutError`, `ExecutionTimeoutError`, `DeadKernelError`,
     /// `KernelStartError`, `MemoryLimitError`, `CpuLimitError`, `ProcessLimitError`, `DiskLimitError`,
-    /// `OutputLimitError`, `NotebookUnreadable`, `WorkerLost`, `WorkerStopped`, …
+    /// `OutputLimitError`, `NotebookUnreadable`, `WorkerLost`, `WorkerStopped`, `KernelGatewayError`, `ReplyLost`,
+    /// `MessageTooLarge`, …
     #[schema(example = "ZeroDivisionError")]
     pub ename: String,
     /// The exception's text.
@@ -319,6 +322,8 @@ pub struct Execution {
     pub warnings: Vec<String>,
     /// What the notebook recorded, by name.
     pub results: Option<serde_json::Map<String, serde_json::Value>>,
+    /// The kernel behind a gateway that runs it, until that has ended.
+    pub remote: Option<RemoteRun>,
     /// Whether somebody asked for it to stop.
     pub cancel_requested: bool,
     /// Its kernel, while that is kept, and until it expires if its worker died; see [`Execution::kept_kernel`].

@@ -85,6 +85,9 @@ pub(in crate::api) struct SweepBody {
     max_attempts: Option<i64>,
     /// The kernel; the notebook's own choice when not given.
     kernel_name: Option<String>,
+    /// The configured kernel gateway behind which kernels run, by name or address; here when not given.
+    #[schema(max_length = 1000)]
+    kernel_gateway: Option<String>,
     /// Executions of a higher priority are taken first; 0 when not given.
     #[schema(minimum = -1000, maximum = 1000)]
     priority: Option<i64>,
@@ -163,6 +166,7 @@ impl SweepBody {
             queue_timeout: seconds("queue_timeout", self.queue_timeout)?,
             max_attempts: within("max_attempts", self.max_attempts, &ATTEMPTS)?,
             kernel_name: given(self.kernel_name),
+            kernel_gateway: given(self.kernel_gateway),
             priority: within("priority", self.priority, &PRIORITIES)?,
             ..SweepRequest::new(source)
         })

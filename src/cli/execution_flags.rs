@@ -19,6 +19,9 @@ pub(super) struct ExecutionFlags {
     /// The kernel to run, whatever the notebook asks for
     #[arg(short, long, value_name = "NAME")]
     kernel: Option<String>,
+    /// Run on a kernel of this gateway, by its name or address in the service's configuration
+    #[arg(long, value_name = "NAME")]
+    kernel_gateway: Option<String>,
     /// For whom
     #[arg(long, value_parser = clap::builder::NonEmptyStringValueParser::new())]
     username: Option<String>,
@@ -98,6 +101,7 @@ impl ExecutionFlags {
             notebook_path,
             username: self.username,
             kernel_name: self.kernel,
+            kernel_gateway: self.kernel_gateway,
             parameters: self.parameters.as_json_text()?,
             timeout: self.timeout.map(|time| time.0),
             cell_timeout: self.cell_timeout.map(|time| time.0),

@@ -42,7 +42,7 @@ impl Exit {
     pub(super) fn of_error_name(ename: &str) -> Self {
         match ename {
             "KernelStartError" | "DeadKernelError" | "ExecutionError" | "NotebookNotSaved" | "WorkerLost"
-            | "WorkerStopped" => Self::SystemFault,
+            | "WorkerStopped" | "KernelGatewayError" | "ReplyLost" => Self::SystemFault,
             _ => Self::UserFault,
         }
     }

@@ -137,6 +137,9 @@ struct RunArgs {
     /// The kernel to run, whatever the notebook asks for
     #[arg(short, long, value_name = "NAME")]
     kernel: Option<String>,
+    /// Run on kernels of this gateway, by its name or address in the service's configuration
+    #[arg(long, value_name = "NAME")]
+    kernel_gateway: Option<String>,
     /// Those of a higher priority are executed first [default: 0]
     #[arg(long, value_name = "N", allow_negative_numbers = true, value_parser = clap::value_parser!(i32).range(PRIORITIES))]
     priority: Option<i32>,
@@ -215,6 +218,7 @@ async fn start(engine: &Engine, args: RunArgs) -> Result<Exit> {
         queue_timeout: time(args.queue_timeout),
         max_attempts: args.max_attempts,
         kernel_name: args.kernel,
+        kernel_gateway: args.kernel_gateway,
         priority: args.priority,
         ..SweepRequest::new(source)
     };

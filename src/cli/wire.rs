@@ -55,6 +55,7 @@ pub(super) fn execution(engine: &Engine, execution: &Execution, queue_position: 
         "output_path": request.output_path,
         "username": request.username,
         "kernel_name": execution.kernel_used.as_ref().or(request.kernel_name.as_ref()),
+        "kernel_gateway": request.kernel_gateway,
         "submitted_at": execution.submitted_at,
         "start_time": execution.start_time,
         "end_time": execution.end_time,

@@ -3,7 +3,9 @@
 use std::path::Path;
 
 use clap::Args;
+use serde::Deserialize as _;
 
+use super::gateways::{GatewaySettings, GatewayTables};
 use super::{CONFIG_FILE, DataSettings, LimitSettings, ServiceSettings, Settings, StoreSettings};
 use crate::error::{Error, Result};
 
@@ -14,7 +16,13 @@ pub(super) struct File {
     pub(super) store: StoreSettings,
     pub(super) service: ServiceSettings,
     pub(super) limits: LimitSettings,
+    pub(super) gateways: GatewaySettings,
+    /// What stands in `[kernel-gateways.NAME]`.
+    pub(super) tables: GatewayTables,
 }
+
+/// The setting that is a table, and no flag.
+const TABLES: &str = "kernel-gateways";
 
 pub(super) fn read_file(named: Option<&Path>) -> Result<File> {
     let path = named.unwrap_or(Path::new(CONFIG_FILE));
@@ -38,7 +46,8 @@ fn parse_file(text: &str, path: &Path) -> Result<File> {
     let fault = |error: toml::de::Error| {
         Error::bad_input(format!("the configuration file {} is faulty: {error}", path.display()))
     };
-    let table: toml::Table = text.parse().map_err(fault)?;
+    let mut table: toml::Table = text.parse().map_err(fault)?;
+    let tables = table.remove(TABLES).map(GatewayTables::deserialize);
     let known = known_names();
     if let Some(unknown) = table.keys().find(|key| !known.contains(key)) {
         return Err(Error::bad_input(format!(
@@ -52,6 +61,16 @@ fn parse_file(text: &str, path: &Path) -> Result<File> {
         store: toml::from_str(text).map_err(fault)?,
         service: toml::from_str(text).map_err(fault)?,
         limits: toml::from_str(text).map_err(fault)?,
+        gateways: toml::from_str(text).map_err(fault)?,
+        tables: tables
+            .transpose()
+            .map_err(|error| {
+                let path = path.display();
+                Error::bad_input(format!(
+                    "the configuration file {path} is faulty at [{TABLES}.NAME]: {error}"
+                ))
+            })?
+            .unwrap_or_default(),
     })
 }
 
@@ -76,5 +95,6 @@ mod tests {
         check("workers = \"three\"", "invalid type");
         check("workers = ", "line 1");
         check("cell-timeout = \"soon\"", "`soon` is not a time");
+        check("[kernel-gateways.x]\nurl = \"http://h\"\ntoken = \"hush\"", "unknown field `token`");
     }
 }

@@ -5,10 +5,12 @@
 
 mod addresses;
 mod file;
+mod gateways;
 mod limits;
 mod mask;
 mod print;
 mod root;
+mod store;
 mod units;
 mod warm;
 
@@ -21,8 +23,10 @@ use serde::Deserialize;
 
 use crate::error::{Error, Result};
 use crate::execution::Limits;
+pub use gateways::{GatewaySettings, KernelGatewayConfig, TOKEN_VARIABLES, TokenSource, gateway_address};
 pub use mask::mask_url;
 pub use root::NotebooksRootConfig;
+pub use store::TemplateStoreConfig;
 pub use units::{ByteSize, Seconds};
 pub use warm::{WarmKernels, WarmList};
 
@@ -185,6 +189,9 @@ pub struct Settings {
     /// See [`LimitSettings`].
     #[command(flatten)]
     pub limits: LimitSettings,
+    /// See [`GatewaySettings`].
+    #[command(flatten)]
+    pub gateways: GatewaySettings,
 }
 
 /// The settings of a command that needs no more than to know where Bindery's own data are.
@@ -271,22 +278,10 @@ pub struct Config {
     pub shutdown_grace: Duration,
     /// Limits of an execution that names none itself.
     pub limits: Limits,
-}
-
-/// Where templates are.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum TemplateStoreConfig {
-    /// A folder; absolute.
-    Folder(PathBuf),
-    /// A bucket. Credentials come from the usual variables and are never part of the configuration.
-    S3 {
-        /// Its name.
-        bucket: String,
-        /// The server, when it is not AWS.
-        endpoint: Option<String>,
-        /// The server as clients see it.
-        public_endpoint: Option<String>,
-    },
+    /// The gateways that executions may name.
+    pub kernel_gateways: Vec<KernelGatewayConfig>,
+    /// How long one of them may be away from a run.
+    pub kernel_gateway_patience: Duration,
 }
 
 impl Config {
@@ -304,28 +299,11 @@ impl Config {
         let store = settings.store.or(file.store);
         let service = settings.service.or(file.service);
         let limits = settings.limits.or(file.limits);
+        let gateways = settings.gateways.or(file.gateways);
+        let (kernel_gateways, kernel_gateway_patience) = gateways::resolve(gateways, file.tables)?;
 
         let data_dir = absolute(&data.data_dir.unwrap_or_else(|| "bindery-data".into()))?;
-        let template_store = match store.template_store.as_deref() {
-            None => TemplateStoreConfig::Folder(data_dir.join("templates")),
-            Some(url) if url.starts_with("s3://") => {
-                let bucket = url.trim_start_matches("s3://").trim_end_matches('/');
-                if bucket.is_empty() || bucket.contains('/') {
-                    return Err(Error::bad_input(format!(
-                        "the template store `{url}` must be `s3://BUCKET`"
-                    )));
-                }
-                TemplateStoreConfig::S3 {
-                    bucket: bucket.into(),
-                    endpoint: store.s3_endpoint.clone(),
-                    public_endpoint: store.s3_public_endpoint,
-                }
-            }
-            Some(url) if url.contains("://") => {
-                return Err(Error::bad_input("the template store must be a folder or `s3://BUCKET`"));
-            }
-            Some(folder) => TemplateStoreConfig::Folder(absolute(Path::new(folder))?),
-        };
+        let template_store = store::resolve(&store, &data_dir)?;
         let workers = service.workers.unwrap_or_else(processors);
         if store.max_notebook_size == Some(ByteSize(0)) {
             return Err(Error::bad_input("`max-notebook-size` must be at least 1 byte"));
@@ -385,6 +363,8 @@ impl Config {
             retention: service.retention.map(|time| time.0).filter(|time| !time.is_zero()),
             shutdown_grace: service.shutdown_grace.map_or(Duration::from_secs(30), |time| time.0),
             limits: limits::resolve(limits)?,
+            kernel_gateways,
+            kernel_gateway_patience,
             data_dir,
         })
     }

@@ -4,7 +4,10 @@ use std::fmt::Write as _;
 use std::path::Path;
 use std::time::Duration;
 
-use super::{ByteSize, Config, Seconds, TemplateStoreConfig, WarmList, mask_url};
+use super::gateways::DEFAULT_GATEWAY;
+use super::{
+    ByteSize, Config, KernelGatewayConfig, Seconds, TemplateStoreConfig, TokenSource, WarmList, mask_url,
+};
 
 impl Config {
     /// The configuration as a `bindery.toml` that would bring it about, with secrets masked.
@@ -87,7 +90,38 @@ impl Config {
         if let Some(count) = resources.max_processes {
             line("max-processes", toml::Value::Integer(i64::try_from(count).unwrap_or(i64::MAX)));
         }
+        self.gateways_to_toml(&mut out);
         out
+    }
+
+    /// Tables come last in TOML.
+    fn gateways_to_toml(&self, out: &mut String) {
+        let patience = toml::Value::from(Seconds(self.kernel_gateway_patience).to_string());
+        let _ = writeln!(out, "kernel-gateway-patience = {patience}");
+        let path = |path: &Path| toml::Value::from(path.to_string_lossy().into_owned());
+        let is_of_flags = |gateway: &&KernelGatewayConfig| {
+            gateway.name == DEFAULT_GATEWAY
+                && !matches!(gateway.token, TokenSource::Variable(_) | TokenSource::Nowhere)
+        };
+        for gateway in self.kernel_gateways.iter().filter(is_of_flags) {
+            let _ = writeln!(out, "kernel-gateway = {}", toml::Value::from(gateway.url.clone()));
+            if let TokenSource::File(file) = &gateway.token {
+                let _ = writeln!(out, "kernel-gateway-token-file = {}", path(file));
+            }
+        }
+        for gateway in self.kernel_gateways.iter().filter(|gateway| !is_of_flags(gateway)) {
+            let _ = writeln!(out, "\n[kernel-gateways.{}]", toml::Value::from(gateway.name.clone()));
+            let _ = writeln!(out, "url = {}", toml::Value::from(gateway.url.clone()));
+            match &gateway.token {
+                TokenSource::File(file) => {
+                    let _ = writeln!(out, "token-file = {}", path(file));
+                }
+                TokenSource::Variable(name) => {
+                    let _ = writeln!(out, "token-env = {}", toml::Value::from(*name));
+                }
+                TokenSource::Nowhere | TokenSource::UsualVariables => {}
+            }
+        }
     }
 }
 

@@ -13,6 +13,7 @@ mod notebooks;
 mod notify;
 mod postgres;
 mod record;
+mod remote_kernels;
 mod retention;
 mod schedules;
 mod sqlite;

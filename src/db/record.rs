@@ -2,7 +2,7 @@
 
 use crate::error::Result;
 use crate::execution::{
-    CellError, Execution, ExecutionId, ExecutionRequest, KeptKernel, MlflowLink, Progress,
+    CellError, Execution, ExecutionId, ExecutionRequest, KeptKernel, MlflowLink, Progress, RemoteRun,
 };
 
 use super::{from_json, timestamp};
@@ -29,6 +29,7 @@ pub(super) struct ExecutionRow {
     cancel_requested: i64,
     kept_kernel: Option<String>,
     results: Option<String>,
+    remote_kernel: Option<String>,
 }
 
 impl ExecutionRow {
@@ -56,6 +57,7 @@ impl ExecutionRow {
             attempts: u32::try_from(self.attempts).unwrap_or(u32::MAX),
             kernel_used: self.kernel_used,
             warnings: from_json(&self.warnings)?,
+            remote: self.remote_kernel.as_deref().map(from_json::<RemoteRun>).transpose()?,
             results: self.results.as_deref().map(from_json).transpose()?,
             cancel_requested: self.cancel_requested != 0,
             kept: self.kept_kernel.as_deref().map(from_json::<KeptKernel>).transpose()?,

@@ -6,19 +6,19 @@
 use std::collections::HashMap;
 use std::time::Duration;
 
-use serde_json::Value;
 use tokio::sync::watch;
 use tokio::time::Instant;
 
-use super::messages::{raised, record, strings, timing};
+use super::catching_up::{CATCH_UP, Fate, InFlight, Position, Seen, caught_up_with};
+use super::messages::{raised, record, timing};
 use super::over_limit::{self, or_over_limit};
 use super::recording::Recording;
+use super::shown_errors::{is_polite_exit, shown_error, with_shown_name};
 use super::stopping::{FLOODED, PATIENT, PROMPT, Stopping};
 use crate::config::ByteSize;
 use crate::execution::{CellError, CellPolicy, Limits};
 use crate::kernel::limits::Exceeded;
 use crate::kernel::{Incoming, Kernel};
-use crate::notebook::Cell;
 use crate::notebook::record::Event;
 
 /// How long a cell may take to stop before it is taken for one that began after the interrupt. A second interrupt while
@@ -32,8 +32,20 @@ pub(super) enum Stop {
     Cancelled,
     /// The worker has to go.
     WorkerStopped,
+    /// The worker has to go, and another goes on with the kernel.
+    HandedOver,
     /// Another worker owns the execution now: nothing may be written any more.
     LeaseLost,
+}
+
+impl Stop {
+    /// What it means for a run on this kernel.
+    fn of(self, kernel: &Kernel) -> Self {
+        match self {
+            Self::WorkerStopped if kernel.remote().is_some() => Self::HandedOver,
+            why => why,
+        }
+    }
 }
 
 /// How the cells ended.
@@ -65,28 +77,42 @@ impl Ending {
     }
 }
 
-/// Runs every cell of the recorded notebook. `started` is when the run began, for the run's own timeout.
+/// Runs every cell of the recorded notebook, or what is left of them from a position on that another process had reached.
+/// `started` is when the run began, for the run's own timeout.
 pub(super) async fn run_cells(
     kernel: &mut Kernel,
     recording: &mut Recording,
     limits: &Limits,
     policy: &CellPolicy,
     started: Instant,
+    from: Position,
     mut stop: watch::Receiver<Option<Stop>>,
 ) -> Ending {
-    let mut parents = HashMap::new();
-    for cell in 0..recording.cells().len() {
+    let Position { cell: first, mut in_flight, failed } = from;
+    if let Some(error) = failed {
+        return Ending::Failed(error);
+    }
+    // What their threads put out comes under their requests, whoever has sent these.
+    let sent = |kernel: &Kernel| {
+        kernel.remote().map(|kernel| (0..=first).map(|cell| (kernel.request_id(cell), cell)).collect())
+    };
+    let mut parents: HashMap<_, _> = sent(kernel).unwrap_or_default();
+    for cell in first..recording.cells().len() {
         if let Some(stop) = *stop.borrow() {
-            return Ending::Stopped(stop, cell);
+            return Ending::Stopped(stop.of(kernel), cell);
         }
-        recording.cell_started(cell);
+        let in_flight = in_flight.take();
+        if in_flight.is_none() {
+            recording.cell_started(cell);
+        }
         let Some(code) = executable_source(recording, cell, policy) else {
             recording.cell_finished(cell, false);
             continue;
         };
         let tagged = recording.cells()[cell].has_tag("raises-exception");
         let stops_on_error = policy.force_raise_errors || !(policy.allow_errors || tagged);
-        let run = CellRun { kernel, recording, limits, policy, started, cell, parents: &mut parents };
+        let run =
+            CellRun { kernel, recording, limits, policy, started, cell, in_flight, parents: &mut parents };
         let ending = run.run(&code, stops_on_error, &mut stop).await;
         if policy.coalesce_streams {
             recording.apply(Event::CoalesceStreams { cell });
@@ -104,7 +130,7 @@ pub(super) async fn run_cells(
             }
             Err(ending) => Some(ending),
         };
-        if failure != Some(Ending::Stopped(Stop::LeaseLost, cell)) {
+        if !matches!(failure, Some(Ending::Stopped(Stop::LeaseLost | Stop::HandedOver, _))) {
             recording.cell_finished(cell, failure.is_some());
         }
         if let Some(ending) = failure {
@@ -112,47 +138,6 @@ pub(super) async fn run_cells(
         }
     }
     shown_error(recording, policy).map_or(Ending::Complete, Ending::Failed)
-}
-
-fn is_polite_exit(ename: &str, evalue: &str) -> bool {
-    ename == "SystemExit" && matches!(evalue, "" | "0")
-}
-
-/// The error that a cell shows although it ended well: `%run` of a script that fails, `showtraceback()`. It stops
-/// nothing, and fails the run at its end, as it does under papermill (`raise_for_execution_errors`); nbclient lets
-/// it pass. Where several cells show one, the last counts.
-fn shown_error(recording: &Recording, policy: &CellPolicy) -> Option<CellError> {
-    let text = |output: &Value, field: &str| {
-        output.get(field).and_then(Value::as_str).unwrap_or_default().to_owned()
-    };
-    let error_in = |(index, cell): (usize, &Cell)| {
-        if cell.has_tag("raises-exception") && !policy.force_raise_errors {
-            return None;
-        }
-        let errors = cell.outputs().iter().filter(|output| text(output, "output_type") == "error");
-        let mut errors = errors.map(|output| CellError {
-            cell_index: Some(index),
-            ename: text(output, "ename"),
-            evalue: text(output, "evalue"),
-            traceback: strings(output.get("traceback")),
-        });
-        errors.find(|error| !policy.allows(&error.ename) && !is_polite_exit(&error.ename, &error.evalue))
-    };
-    recording.cells().iter().enumerate().rev().find_map(error_in)
-}
-
-/// Some kernels (evcxr) leave out of their answer what they have shown: then the first error that was shown has it.
-fn with_shown_name(error: CellError, outputs: &[Value]) -> CellError {
-    let shown = outputs.iter().find(|output| output.get("output_type").is_some_and(|it| it == "error"));
-    match shown {
-        Some(shown) if error.ename.is_empty() => {
-            let text = |field: &str| shown.get(field).and_then(Value::as_str).unwrap_or_default().to_owned();
-            let lines = shown.get("traceback").and_then(Value::as_array).into_iter().flatten();
-            let traceback = lines.filter_map(Value::as_str).map(str::to_owned).collect();
-            CellError { ename: text("ename"), evalue: text("evalue"), traceback, ..error }
-        }
-        _ => error,
-    }
 }
 
 /// The source of a cell that is to be executed.
@@ -171,6 +156,8 @@ struct CellRun<'a> {
     policy: &'a CellPolicy,
     started: Instant,
     cell: usize,
+    /// What is known of it, when another process has begun it.
+    in_flight: Option<InFlight>,
     /// Which request belongs to which cell: output of an earlier cell's threads still comes under its request.
     parents: &'a mut HashMap<String, usize>,
 }
@@ -183,8 +170,13 @@ impl CellRun<'_> {
         stop_on_error: bool,
         stop: &mut watch::Receiver<Option<Stop>>,
     ) -> Result<Option<CellError>, Ending> {
-        let Self { kernel, recording, limits, policy, started, cell, parents } = self;
-        let request = match kernel.execute(code, stop_on_error).await {
+        let Self { kernel, recording, limits, policy, started, cell, in_flight, parents } = self;
+        let begun = in_flight.as_ref().and_then(|_| kernel.remote().map(|kernel| kernel.request_id(cell)));
+        let sent = match begun {
+            Some(request) => Ok(request),
+            None => kernel.execute(cell, code, stop_on_error).await,
+        };
+        let request = match sent {
             Ok(request) => request,
             Err(error) => {
                 let failure = Ending::Failed(dead_kernel(cell, error.message(), kernel));
@@ -192,10 +184,15 @@ impl CellRun<'_> {
             }
         };
         parents.insert(request.clone(), cell);
-        let cell_limit = limits.cell_timeout.map(|timeout| (Instant::now() + timeout, timeout));
-        let run_limit = limits.timeout.map(|timeout| (started + timeout, timeout));
-        let mut reply: Option<Option<CellError>> = None;
-        let mut idle = false;
+        // What was in time while nobody listened must be heard first.
+        let earliest = Instant::now() + in_flight.as_ref().map_or(Duration::ZERO, |_| CATCH_UP);
+        let cell_started = in_flight.as_ref().map_or_else(Instant::now, |it| it.started);
+        let limit =
+            |from: Instant, time: Option<Duration>| time.map(|time| ((from + time).max(earliest), time));
+        let cell_limit = limit(cell_started, limits.cell_timeout);
+        let run_limit = limit(started, limits.timeout);
+        let Seen { mut began, mut reply, mut idle } = in_flight.map(|it| it.seen).unwrap_or_default();
+        let was_idle = idle;
         let mut quiet_until: Option<Instant> = None;
         // Set once the cell has been told to stop.
         let mut stopping: Option<Stopping> = None;
@@ -231,6 +228,27 @@ impl CellRun<'_> {
                             }
                         });
                     }
+                    Incoming::Lost(why) => {
+                        let error = CellError::new(Some(cell), "KernelGatewayError", why);
+                        return Err(stopping.map_or(Ending::Failed(error), Stopping::ending));
+                    }
+                    Incoming::Notice(text) => recording.warn(format!("cell {cell}: {text}")),
+                    Incoming::CaughtUp(caught_up) => {
+                        let seen = Seen { began, reply: reply.clone(), idle };
+                        match caught_up_with(recording, &caught_up, &request, &seen, was_idle, cell) {
+                            Fate::AsItIs => {}
+                            Fate::Ended { raised, .. } => (reply, idle) = (Some(raised), true),
+                            Fate::NeverBegan if !is_stopping => {
+                                if let Err(error) = kernel.execute(cell, code, stop_on_error).await {
+                                    return Err(Ending::Failed(dead_kernel(cell, error.message(), kernel)));
+                                }
+                            }
+                            Fate::NeverBegan => return Err(stopping.map_or(Ending::Complete, Stopping::ending)),
+                            Fate::Unknown(error) => {
+                                return Err(stopping.map_or(Ending::Failed(error), Stopping::ending));
+                            }
+                        }
+                    }
                     Incoming::OverLimit(exceeded) => {
                         let ending = over_limit::ending(exceeded, &limits.resources, cell);
                         match exceeded {
@@ -244,7 +262,10 @@ impl CellRun<'_> {
                             if !message.date.is_empty() {
                                 recording.apply(timing(cell, "shell.execute_reply", &message));
                             }
-                            reply = Some(raised(cell, &message));
+                            let raised = raised(cell, &message);
+                            recording.replied(cell, &raised);
+                            recording.heard(kernel, message.heard);
+                            reply = Some(raised);
                             quiet_until = Some(Instant::now() + policy.iopub_timeout);
                         }
                     }
@@ -254,8 +275,10 @@ impl CellRun<'_> {
                         if begins && is_stopping {
                             interrupt_again = Some(Instant::now() + SECOND_INTERRUPT);
                         }
-                        let is_cut = message.is_cut;
+                        began |= message.parent_id.as_deref() == Some(&request);
+                        let (is_cut, heard) = (message.is_cut, message.heard);
                         idle |= record(recording, parents, message, &request);
+                        recording.heard(kernel, heard);
                         if is_cut {
                             recording.output_was_cut();
                         }
@@ -308,8 +331,9 @@ impl CellRun<'_> {
                 }
                 why = stopped(stop), if !stop_seen => {
                     stop_seen = true;
-                    if why == Stop::LeaseLost {
-                        kernel.kill();
+                    let why = why.of(kernel);
+                    if matches!(why, Stop::LeaseLost | Stop::HandedOver) {
+                        kernel.give_up();
                         return Err(Ending::Stopped(why, cell));
                     }
                     match &mut stopping {

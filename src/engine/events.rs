@@ -177,7 +177,7 @@ impl Reader {
             let name = match name {
                 "attempt" => "start",
                 // How the file looks is our own business.
-                "saved" => continue,
+                "saved" | "mark" => continue,
                 name => name,
             };
             self.ready.push_back(ExecutionEvent::Recorded {

@@ -7,17 +7,21 @@ use jiff::Timestamp;
 use tokio::sync::watch;
 use tokio::time::Instant;
 
+use super::catching_up::Position;
 use super::cells::{Ending, Stop, run_cells};
-use super::executions::{find_kernel, inject_options, kernel_field};
+use super::gateways::{gateway, start_remote};
 use super::output_file::OutputFile;
 pub use super::recording::RunProgress;
 use super::recording::{Finished, Recording};
 use super::remote::{Remote, Upload};
 use super::run::{error_of, start_kernel};
 use super::run_output::RunOutput;
+use super::runnable::{find_kernel, inject_options, kernel_field};
 use super::{blocking, files, isoformat, notebooks};
+use crate::config::{KernelGatewayConfig, TOKEN_VARIABLES};
 use crate::error::{Error, Result};
 use crate::execution::{CellError, CellPolicy, Limits};
+use crate::kernel::remote::Terms;
 use crate::kernel::warm::KernelPool;
 use crate::notebook::inject::{InjectOptions, prepare_metadata, remove_error_markers};
 use crate::notebook::inspect::{PARAMETERS_TAG, infer_parameters_as};
@@ -35,6 +39,8 @@ pub struct ExecuteFile {
     pub parameters: Parameters,
     /// The kernel, when it is not the notebook's own choice.
     pub kernel_name: Option<String>,
+    /// The gateway whose kernel it is, when it is none of this machine; and how long that may be away.
+    pub gateway: Option<(KernelGatewayConfig, Duration)>,
     /// The language that parameters are written in, when it is not the kernel's.
     pub language: Option<String>,
     /// Where the kernel works.
@@ -106,6 +112,9 @@ impl Output {
         }
     }
 }
+
+/// The variables that no kernel of this machine gets.
+const HIDDEN: [&str; 1] = [TOKEN_VARIABLES[0]];
 
 /// The name of standard input and output.
 const PIPE: &str = "-";
@@ -187,6 +196,15 @@ pub async fn execute_file(
     let output = request.output.shown();
     let mut notebook = request.input.clone().read().await?;
     let (read, shown) = (request.clone(), output.clone());
+    let remote = match &request.gateway {
+        Some((config, patience)) if !request.prepare_only => {
+            let gateway = gateway(config)?;
+            let specs = gateway.specs().await?;
+            Some((gateway, specs, Terms { patience: *patience, ours_until: None, spool: None }))
+        }
+        _ => None,
+    };
+    let specs = remote.as_ref().map(|(_, specs, _)| specs.clone());
     let (notebook, spec, warnings) = blocking(move || {
         // As papermill does: the result is in the newest format.
         notebook.upgrade_minor();
@@ -196,7 +214,10 @@ pub async fn execute_file(
                 "the notebook was upgraded from nbformat {old} to 4.5"
             );
         }
-        let spec = find_kernel(&read.data_dir, &notebook, read.kernel_name.as_deref());
+        let spec = match specs {
+            Some(specs) => specs.choose(read.kernel_name.as_deref(), notebook.kernel_name()),
+            None => find_kernel(&read.data_dir, &notebook, read.kernel_name.as_deref()),
+        };
         // A notebook can be prepared for a kernel that is elsewhere.
         let spec = if read.prepare_only { spec.ok() } else { Some(spec.map_err(kernel_field)?) };
         remove_error_markers(&mut notebook);
@@ -255,7 +276,15 @@ pub async fn execute_file(
     });
     let environment = environment();
     let pool = KernelPool::cold(request.data_dir);
-    let starting = start_kernel(&pool, &spec, &request.cwd, &environment, &[], request.limits.start_timeout);
+    let start_timeout = request.limits.start_timeout;
+    let starting = async {
+        match &remote {
+            Some((gateway, _, terms)) => {
+                start_remote(gateway, &spec, Vec::new(), start_timeout, terms.clone()).await
+            }
+            None => start_kernel(&pool, &spec, &request.cwd, &environment, &HIDDEN, start_timeout).await,
+        }
+    };
     let mut stop_early = stopped.clone();
     let kernel = tokio::select! {
         kernel = starting => kernel.map(Some),
@@ -264,9 +293,16 @@ pub async fn execute_file(
     let (kernel, ending) = match kernel {
         Ok(Some(mut kernel)) => {
             recording.kernel_info(kernel.info());
-            let ending =
-                run_cells(&mut kernel, &mut recording, &request.limits, &request.policy, started, stopped)
-                    .await;
+            let ending = run_cells(
+                &mut kernel,
+                &mut recording,
+                &request.limits,
+                &request.policy,
+                started,
+                Position::default(),
+                stopped,
+            )
+            .await;
             (Some(kernel), ending)
         }
         Ok(None) => (None, Ending::Stopped(Stop::Cancelled, 0)),
@@ -290,8 +326,11 @@ pub async fn execute_file(
     let Finished { notebook, output, upload, warnings, .. } =
         recording.finish(error.as_ref(), Timestamp::now());
     let saved = save(output.or(at_end.0.take()), upload.or(at_end.1.take()), &notebook).await;
-    if let Some(kernel) = kernel {
-        kernel.shutdown(shutdown_grace).await;
+    let mut warnings = warnings;
+    if let Some(kernel) = kernel
+        && !kernel.shutdown(shutdown_grace).await
+    {
+        warnings.push("the kernel could not be ended at its gateway, and may still be there".to_owned());
     }
     let (saved, unsaved) = match saved {
         Ok(saved) => (saved, None),

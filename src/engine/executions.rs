@@ -1,6 +1,5 @@
 //! Executions: accepted, looked at, waited for, cancelled. What a worker does with them is in `run.rs`.
 
-use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -10,17 +9,13 @@ use serde_json::value::RawValue;
 use tokio::sync::broadcast;
 use tokio::time::Instant;
 
+pub use super::runnable::DEFAULT_KERNEL;
 use super::{ANY_EXECUTION, Engine, Milestone, blocking, kept_kernels};
 pub use crate::db::ExecutionFilter;
 use crate::error::{Error, ErrorKind, Result};
 use crate::execution::{Execution, ExecutionId, ExecutionRequest, ExecutionStatus, Limits, ResourceLimits};
-use crate::kernel::search_path::SearchPath;
-use crate::kernel::{discovery, spec::KernelSpec};
-use crate::notebook::inject::InjectOptions;
-use crate::notebook::{Notebook, Parameters};
+use crate::notebook::Parameters;
 
-/// The kernel of a notebook that names none.
-pub const DEFAULT_KERNEL: &str = "python3";
 /// How often those who wait look into the database, should word of a run in another process get lost.
 const LOOK_INTERVAL: Duration = Duration::from_millis(250);
 /// The same where such word comes by itself.
@@ -38,6 +33,8 @@ pub struct SubmitExecution {
     pub username: Option<String>,
     /// The kernel, when it is not the notebook's own choice.
     pub kernel_name: Option<String>,
+    /// A configured gateway whose kernel it is, by name or address.
+    pub kernel_gateway: Option<String>,
     /// A JSON object.
     pub parameters: Option<Box<RawValue>>,
     /// For the whole run, when it is not the service's own.
@@ -105,9 +102,15 @@ impl Engine {
             queue_timeout: submit.queue_timeout.or(limits.queue_timeout),
             resources: limits.resources.lowered_to(submit.resources),
         };
+        let gateway = self.checked_gateway(&submit)?;
+        let limits = match gateway {
+            Some(_) => Limits { resources: ResourceLimits::default(), ..limits },
+            None => limits,
+        };
         let request = ExecutionRequest {
             username: submit.username,
             kernel_name: submit.kernel_name,
+            kernel_gateway: gateway.map(|gateway| gateway.name.clone()),
             parameters: submit.parameters.map(|parameters| parameters.get().to_owned()),
             idempotency_key: submit.idempotency_key,
             priority: submit.priority.unwrap_or_default(),
@@ -116,35 +119,6 @@ impl Engine {
             ..ExecutionRequest::new(notebook_path.relative, output_path.relative, limits)
         };
         Ok((request, parameters))
-    }
-
-    /// Checks that a notebook can be run: that it is one, that it takes the parameters, and that its kernel is there.
-    pub(super) async fn check_runnable(
-        &self,
-        request: &ExecutionRequest,
-        parameters: Parameters,
-    ) -> Result<()> {
-        let limit = self.config().max_notebook_size;
-        let data_dir = self.config().data_dir.clone();
-        let kernel_name = request.kernel_name.clone();
-        let source = self.root().notebook("notebook_path", &request.notebook_path)?.source(limit).await?;
-        let only_accepts = self.database().is_shared() && !self.inner.works.load(Ordering::Relaxed);
-        blocking(move || {
-            let mut notebook = Notebook::parse(&source.read()?)?;
-            let spec = match find_kernel(&data_dir, &notebook, kernel_name.as_deref()) {
-                // The kernels are where the workers are.
-                Err(error) if error.kind() == ErrorKind::NotFound && only_accepts => None,
-                spec => Some(spec.map_err(kernel_field)?),
-            };
-            let options = match &spec {
-                Some(spec) => inject_options(spec),
-                None => InjectOptions { kernel_name: kernel_name.as_deref(), ..InjectOptions::default() },
-            };
-            // Bound once here for the errors alone, so that they reach the caller and not only the record.
-            super::notebooks::bind(&mut notebook, &parameters, options)?;
-            Ok(())
-        })
-        .await
     }
 
     /// The template that a request's notebook was made from, when that is recorded.
@@ -184,6 +158,7 @@ impl Engine {
             output_path: Some(request.output_path),
             username: request.username,
             kernel_name: request.kernel_name,
+            kernel_gateway: request.kernel_gateway,
             parameters,
             timeout: request.limits.timeout,
             cell_timeout: request.limits.cell_timeout,
@@ -364,30 +339,5 @@ impl Engine {
         }
         url.push_str(rest);
         Some(url)
-    }
-}
-
-/// The kernel that runs a notebook: the one named, else the notebook's own, else [`DEFAULT_KERNEL`].
-pub(super) fn find_kernel(
-    data_dir: &std::path::Path,
-    notebook: &Notebook,
-    named: Option<&str>,
-) -> Result<KernelSpec> {
-    let name = named.or(notebook.kernel_name()).unwrap_or(DEFAULT_KERNEL);
-    Ok(discovery::find(&SearchPath::from_process(data_dir), name)?)
-}
-
-pub(super) fn inject_options(spec: &KernelSpec) -> InjectOptions<'_> {
-    let language = (!spec.language.is_empty()).then_some(spec.language.as_str());
-    InjectOptions { kernel_name: Some(&spec.name), language, ..InjectOptions::default() }
-}
-
-/// A kernel that cannot be had is a fault of the request, not a missing resource.
-pub(super) fn kernel_field(error: Error) -> Error {
-    match error.kind() {
-        ErrorKind::NotFound => {
-            Error::invalid(error.message()).with_field("kernel_name", error.message()).with_source(error)
-        }
-        _ => error,
     }
 }

@@ -14,8 +14,10 @@ use serde_json::Value;
 use tokio::sync::Notify;
 
 use super::run_output::SavedState;
+use super::take_over::Replies;
 use crate::error::{Error, Result};
-use crate::execution::ExecutionId;
+use crate::execution::{CellError, ExecutionId};
+use crate::kernel::message::HeardAt;
 use crate::notebook::Notebook;
 use crate::notebook::record::{Event, Recorder};
 
@@ -28,6 +30,8 @@ const LINE: usize = 64 * 1024;
 enum Line {
     /// The notebook was written, and looked like this then.
     Saved(SavedState),
+    /// Where the run was with a kernel that another process may go on with.
+    Mark(serde::de::IgnoredAny),
     #[serde(untagged)]
     Event(Event),
 }
@@ -37,6 +41,21 @@ enum Line {
 #[serde(rename_all = "snake_case")]
 enum LineRef<'a> {
     Saved(&'a SavedState),
+    Mark(&'a Mark),
+}
+
+/// What whoever goes on with a kernel needs to know beyond the events.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(super) enum Mark {
+    /// Where a message is that was recorded.
+    Heard(HeardAt),
+    /// A cell's answer.
+    Reply {
+        cell: usize,
+        /// The exception, if it raised one.
+        raised: Option<CellError>,
+    },
 }
 
 /// An open journal.
@@ -89,6 +108,27 @@ impl Journal {
         })
     }
 
+    /// Goes on with the journal that is there, in a file of its own: whoever wrote it may only have slept.
+    pub(super) fn again(folder: &Path, id: ExecutionId) -> Result<Self> {
+        let again = || {
+            let (path, next) = (path(folder, id), path(folder, id).with_extension("again"));
+            let mut file = File::options().read(true).write(true).create(true).truncate(true).open(&next)?;
+            let mut lines = BufReader::new(File::open(&path)?);
+            let mut line = Vec::new();
+            // What was cut by a crash is left out.
+            while lines.read_until(b'\n', &mut line)? > 0 && line.ends_with(b"\n") {
+                file.write_all(&line)?;
+                line.clear();
+            }
+            std::fs::rename(&next, &path)?;
+            Ok(Self { file, path, pending: Vec::new(), appended: Arc::default() })
+        };
+        again().map_err(|error: std::io::Error| {
+            Error::unavailable(format!("the journal of execution {id} cannot be written ({})", error.kind()))
+                .with_source(error)
+        })
+    }
+
     /// Appends one event. Once this returns, a crash of this process loses it no more. What cannot be written now
     /// (disk full) is kept and written before what is appended next.
     pub(super) fn append(&mut self, event: &Event) -> std::io::Result<()> {
@@ -100,6 +140,11 @@ impl Journal {
         self.write(&LineRef::Saved(state))
     }
 
+    /// Notes where the run is with its kernel.
+    pub(super) fn append_mark(&mut self, mark: &Mark) -> std::io::Result<()> {
+        self.write(&LineRef::Mark(mark))
+    }
+
     /// Where it is, and what is notified of each line.
     pub(super) fn source(&self) -> (PathBuf, Arc<Notify>) {
         (self.path.clone(), Arc::clone(&self.appended))
@@ -107,6 +152,8 @@ impl Journal {
 
     /// Removes the journal: the notebook on disk has it all.
     pub(super) fn remove(self) {
+        // There is none unless the kernel was behind a gateway.
+        let _ = std::fs::remove_file(self.path.with_extension("frames"));
         if let Err(error) = std::fs::remove_file(&self.path) {
             tracing::warn!(%error, "a journal that is no longer needed cannot be removed");
         }
@@ -208,12 +255,56 @@ pub(super) fn replay_lines(
         match serde_json::from_slice(&line.map_err(failed)?) {
             Ok(Line::Event(event)) => recorder.apply(event),
             Ok(Line::Saved(state)) => saved = Some(state),
+            Ok(Line::Mark(_)) => {}
             // The last line may have been cut by the crash; nothing can follow it.
             Err(_) => break,
         }
         begun = true;
     }
     Ok(begun.then_some((recorder, saved)))
+}
+
+/// What whoever goes on with a kernel needs to know beyond the events.
+#[derive(Debug, Default)]
+pub(super) struct Marks {
+    /// Where the last message is that was recorded.
+    pub(super) heard: Option<HeardAt>,
+    /// The answers that have come.
+    pub(super) replies: Replies,
+}
+
+/// The marks in the journal of an execution.
+pub(super) fn marks(folder: &Path, id: ExecutionId) -> Marks {
+    #[derive(Deserialize)]
+    struct Marked {
+        mark: Mark,
+    }
+    let mut marks = Marks::default();
+    let Ok(file) = File::open(path(folder, id)) else { return marks };
+    for line in BufReader::new(file).split(b'\n').map_while(std::io::Result::ok) {
+        // Most lines are no marks, and may be long.
+        if !line.starts_with(b"{\"mark\"") {
+            continue;
+        }
+        match serde_json::from_slice(&line) {
+            Ok(Marked { mark: Mark::Heard(heard) }) => {
+                // The order of messages and of their numbers may differ.
+                let number = heard.number.max(marks.heard.and_then(|before| before.number));
+                marks.heard = Some(HeardAt { number, ..heard });
+            }
+            Ok(Marked { mark: Mark::Reply { cell, raised } }) => {
+                marks.replies.insert(cell, raised);
+            }
+            Err(_) => {}
+        }
+    }
+    marks
+}
+
+/// The place for the journal of an execution that comes from elsewhere; nothing is there.
+pub(super) fn fresh(folder: &Path, id: ExecutionId) -> PathBuf {
+    discard(folder, id);
+    path(folder, id)
 }
 
 /// The executions whose journals are there.
@@ -227,6 +318,12 @@ pub(super) fn left(folder: &Path) -> Vec<ExecutionId> {
 pub(super) fn discard(folder: &Path, id: ExecutionId) {
     // An error leaves a file that nobody reads.
     let _ = std::fs::remove_file(path(folder, id));
+    let _ = std::fs::remove_file(frames(folder, id));
+}
+
+/// The file beside the journal in which what a gateway sends is kept until it is in the journal.
+pub(super) fn frames(folder: &Path, id: ExecutionId) -> PathBuf {
+    folder.join(format!("{id}.frames"))
 }
 
 fn path(folder: &Path, id: ExecutionId) -> PathBuf {

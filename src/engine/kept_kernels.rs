@@ -73,7 +73,7 @@ impl Engine {
             return None;
         };
         let kept = KeptKernel {
-            connection_file: kernel.connection_file().to_string_lossy().into_owned(),
+            connection_file: kernel.connection_file()?.to_string_lossy().into_owned(),
             expires_at: Timestamp::now() + SignedDuration::try_from(time).unwrap_or_default(),
         };
         match self.database().record_kept_kernel(id, &kept).await {
@@ -98,7 +98,7 @@ impl Engine {
                 () = tokio::time::sleep(keeping.time) => {}
                 () = engine.inner.stop_keeping.cancelled() => {}
                 () = engine.released(id) => {}
-                () = async { while !matches!(kernel.next().await, Incoming::Died(_) | Incoming::OverLimit(_)) {} } => {}
+                () = async { while !matches!(kernel.next().await, Incoming::Died(_) | Incoming::Lost(_) | Incoming::OverLimit(_)) {} } => {}
             }
             keeping.forget().await;
             engine.end_kernel(lease, Some(kernel), END_GRACE).await;

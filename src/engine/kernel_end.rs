@@ -15,7 +15,14 @@ impl Engine {
     /// Ends a kernel, if there is one, and what it leaves.
     pub(super) async fn end_kernel(self, lease: Lease, kernel: Option<Kernel>, grace: Duration) {
         if let Some(kernel) = kernel {
-            kernel.shutdown(grace).await;
+            let remote = kernel.remote().map(|kernel| kernel.handle().kernel_id.clone());
+            // One that could not be ended stays on the record, and is tried again (`take_over.rs`).
+            if kernel.shutdown(grace).await
+                && let Some(kernel_id) = remote
+                && let Err(error) = self.database().forget_remote_kernel(lease.id, &kernel_id).await
+            {
+                tracing::debug!(execution.id = %lease.id, %error, "the record of a remote kernel cannot be removed");
+            }
         }
         self.kill_orphans(lease.id, lease.attempt).await;
         self.remove_scratch(lease.id, lease.attempt).await;

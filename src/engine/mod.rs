@@ -1,5 +1,7 @@
 //! The use cases: the only place where database, store, queue, kernels and MLflow meet. One file per noun.
 
+mod begin;
+mod catching_up;
 mod cells;
 mod coordination;
 mod deliver;
@@ -9,6 +11,7 @@ pub mod executions;
 mod files;
 mod finish;
 pub mod flows;
+mod gateways;
 mod journal;
 mod kept_kernels;
 mod kernel_end;
@@ -27,12 +30,15 @@ mod retention;
 mod root;
 mod run;
 mod run_output;
+mod runnable;
 pub mod schedules;
 mod scratch;
 mod secrets;
 mod settle;
 mod shipping;
+mod shown_errors;
 mod stopping;
+mod take_over;
 pub mod templates;
 mod tracking;
 mod watch;
@@ -44,6 +50,7 @@ use std::sync::atomic::AtomicBool;
 
 use tokio::sync::{Notify, Semaphore, broadcast};
 use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
 
 use crate::config::{Config, TemplateStoreConfig, WarmKernels};
 use crate::db::Database;
@@ -83,6 +90,8 @@ struct Inner {
     endings: Arc<Semaphore>,
     /// A place for each kernel that is kept for a person, as many as there are workers.
     keeping: Arc<Semaphore>,
+    /// Runs of other workers that are gone on with here.
+    taken_over: TaskTracker,
     /// Cancelled when no kernel is kept any more.
     stop_keeping: CancellationToken,
 }
@@ -182,6 +191,7 @@ impl Engine {
                 works: AtomicBool::new(false),
                 endings: Arc::new(Semaphore::new(config.workers)),
                 keeping: Arc::new(Semaphore::new(config.workers)),
+                taken_over: TaskTracker::new(),
                 stop_keeping: CancellationToken::new(),
                 config,
             }),

@@ -7,12 +7,14 @@ use serde_json::{Map, Value};
 use tokio::sync::watch;
 use tokio::time::Instant;
 
-use super::journal::Journal;
+use super::journal::{Journal, Mark};
 use super::output_limit::OutputLimit;
 use super::remote::Upload;
 use super::run_output::RunOutput;
 use super::{isoformat, new_cell_id};
 use crate::execution::{CellError, CellPolicy, Progress};
+use crate::kernel::Kernel;
+use crate::kernel::message::HeardAt;
 use crate::notebook::inject::add_error_markers;
 use crate::notebook::record::{Event, Recorder, RunEnd};
 use crate::notebook::{Cell, Notebook};
@@ -50,6 +52,8 @@ pub(super) struct Recording {
     output_limit: Option<OutputLimit>,
     /// Until when the execution is surely ours, where others may take it.
     ours_until: Option<watch::Receiver<Instant>>,
+    /// Whether another process may go on with the kernel.
+    is_resumable: bool,
     unsaved: bool,
     /// Whether a cell has begun or ended since the last save.
     unsaved_step: bool,
@@ -79,6 +83,7 @@ impl Recording {
             record_timing: true,
             output_limit: None,
             ours_until: None,
+            is_resumable: false,
             unsaved: true,
             unsaved_step: true,
             last_save: Instant::now(),
@@ -111,6 +116,11 @@ impl Recording {
     /// Saves nothing as it goes beyond this time, which moves on while the lease is prolonged.
     pub(super) fn leased_until(self, until: watch::Receiver<Instant>) -> Self {
         Self { ours_until: Some(until), ..self }
+    }
+
+    /// Keeps from now on what another process needs to go on with the kernel.
+    pub(super) fn resumable(&mut self) {
+        self.is_resumable = true;
     }
 
     /// Notes that an output came that was longer than all that there may be.
@@ -169,6 +179,29 @@ impl Recording {
             "the journal could not be written ({}); the notebook is complete all the same",
             error.kind()
         ));
+    }
+
+    /// Keeps the answer to a cell, where another process may go on with the kernel.
+    pub(super) fn replied(&mut self, cell: usize, raised: &Option<CellError>) {
+        if self.is_resumable {
+            self.mark(&Mark::Reply { cell, raised: raised.clone() });
+        }
+    }
+
+    /// Keeps up to where what a gateway sent has been recorded.
+    pub(super) fn heard(&mut self, kernel: &Kernel, heard: Option<HeardAt>) {
+        if let Some((heard, kernel)) = heard.zip(kernel.remote()).filter(|_| self.is_resumable) {
+            self.mark(&Mark::Heard(heard));
+            kernel.recorded(heard);
+        }
+    }
+
+    fn mark(&mut self, mark: &Mark) {
+        if let Some(journal) = &mut self.journal
+            && let Err(error) = journal.append_mark(mark)
+        {
+            self.journal_failed(&error);
+        }
     }
 
     /// See [`Recorder::take_unsent_outputs`].

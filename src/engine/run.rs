@@ -1,99 +1,68 @@
 //! One run of one claimed execution: parameterise, start a kernel, run the cells, save, then write the final
 //! status, then end the kernel and tell MLflow. The order is the promise: "done" is written when it is.
 
-use std::path::PathBuf;
 use std::time::Duration;
 
 use jiff::Timestamp;
-use serde_json::{Map, Value};
 use tokio::sync::watch;
 use tokio::time::Instant;
 use tokio_util::task::AbortOnDropHandle;
 
+use super::begin::{Begun, KernelSource};
+use super::catching_up::Position;
 use super::cells::{Ending, Stop, run_cells, run_timeout_error, sleep_until};
-use super::executions::{find_kernel, inject_options};
 use super::finish::{finish_shipping, record_results};
-use super::journal::Journal;
-use super::recording::{Finished, Recording, RunProgress};
-use super::run_output::RunOutput;
+use super::journal::{self, Journal};
+use super::recording::{Finished, Recording};
 use super::secrets::hidden_variables;
 use super::shipping::Shipping;
 use super::tracking::Tracking;
 use super::work::{Standing, tell_progress};
-use super::{Engine, Milestone, blocking, in_place, isoformat, notebooks, root};
+use super::{Engine, Milestone, in_place};
 use crate::db::{Finish, Lease};
 use crate::error::{Error, ErrorKind, Result};
 use crate::execution::{CellError, CellPolicy, Execution, ExecutionStatus};
+use crate::kernel::remote::{RemoteKernel, Terms};
 use crate::kernel::spec::KernelSpec;
 use crate::kernel::warm::KernelPool;
 use crate::kernel::{Kernel, KernelGroup, KernelStart};
-use crate::notebook::inject::{papermill_metadata, prepare_metadata, remove_error_markers};
-use crate::notebook::record::Recorder;
-use crate::notebook::{Notebook, Parameters};
 
-/// Where the notebook comes from, ready to be read.
-enum Source {
-    Notebook(root::Source),
-    Template(bytes::Bytes),
-}
-
-impl Source {
-    fn tag(&self) -> Option<&str> {
-        match self {
-            Self::Notebook(source) => source.tag(),
-            Self::Template(_) => None,
-        }
-    }
-
-    fn read(self) -> Result<bytes::Bytes> {
-        match self {
-            Self::Notebook(source) => source.read(),
-            Self::Template(bytes) => Ok(bytes),
-        }
-    }
-}
-
-/// A notebook ready to run.
-struct Prepared {
-    notebook: Notebook,
-    spec: KernelSpec,
-    /// What is bound in the notebook: by this execution, else when it was made from its template.
-    parameters: Map<String, Value>,
-    output: RunOutput,
-    warnings: Vec<String>,
+/// Whose run it is, and since when it runs.
+struct Run<'a> {
+    lease: &'a Lease,
+    execution: &'a Execution,
+    started: Instant,
 }
 
 impl Engine {
-    /// Runs a claimed execution to its final status.
+    /// Runs a claimed execution to its final status; `again`: another worker has begun it, on a kernel behind a gateway.
     ///
     /// # Errors
     /// When the lease was lost or the database stays away: then nothing more is written here.
-    pub(super) async fn run_leased(&self, lease: &Lease, standing: Standing) -> Result<()> {
-        let started = Instant::now();
+    pub(super) async fn run_leased(&self, lease: &Lease, standing: Standing, again: bool) -> Result<()> {
         let execution = self.database().execution(lease.id).await?;
-        tracing::info!(execution.id = %lease.id, attempt = lease.attempt, "an execution starts");
-        let prepared = match self.prepare(&execution).await {
-            Ok(prepared) => prepared,
+        tracing::info!(execution.id = %lease.id, attempt = lease.attempt, again, "an execution starts");
+        let begun = match again {
+            true => match self.begin_again(&execution, lease).await {
+                Ok(Some(begun)) => Ok(begun),
+                nothing => return self.settle_remote(lease.clone(), nothing.err()).await,
+            },
+            false => self.begin(&execution, lease).await,
+        };
+        let begun = match begun {
+            Ok(begun) => begun,
             Err(error) => {
                 let finish = Finish::new(ExecutionStatus::Failed, Some(error_of(&error)));
                 return self.write_final(lease, &finish).await;
             }
         };
-        let Prepared { notebook, spec, parameters, output, warnings } = prepared;
-        let start_time = execution.start_time.unwrap_or_else(Timestamp::now);
-        let recorder = Recorder::start(notebook, &isoformat(start_time));
-        let journal = Journal::create(
-            &self.journal_dir(),
-            lease.id,
-            lease.attempt,
-            &isoformat(start_time),
-            recorder.notebook(),
-        );
-        let (progress, watcher) = watch::channel(RunProgress::default());
-        let telling = tokio::spawn(tell_progress(self.clone(), lease.clone(), spec.name.clone(), watcher));
+        let Begun { started, recorder, journal, output, parameters, kernel, position, warnings, .. } = begun;
+        let (progress, watcher) = watch::channel(begun.progress);
+        let telling = tokio::spawn(tell_progress(self.clone(), lease.clone(), begun.kernel_name, watcher));
         let mut journal_error = None;
         let journal = journal.map_err(|error| journal_error = Some(error)).ok();
-        let shipping = journal.as_ref().and_then(|journal| Shipping::start(self, lease, journal));
+        let shipping =
+            journal.as_ref().and_then(|journal| Shipping::start(self, lease, journal, begun.shipped));
         let mut recording = Recording::new(recorder, journal, Some(output), progress)
             .limited_to(self.config().max_output_size)
             .leased_until(standing.ours_until.clone());
@@ -102,9 +71,19 @@ impl Engine {
             .chain(journal_error.map(|error| error.message().to_owned()))
             .for_each(|it| recording.warn(it));
         let asked_to_stop = standing.stop.clone();
-        let tracking = self.start_tracking(&execution, &parameters).await;
+        let tracking = match again {
+            true => self.resume_tracking(&execution).await,
+            false => self.start_tracking(&execution, &parameters).await,
+        };
+        let run = Run { lease, execution: &execution, started };
         let (kernel, ending) =
-            self.run_on_kernel(&execution, &spec, &tracking, &mut recording, started, standing).await;
+            self.run_on_kernel(run, kernel, position, &tracking, &mut recording, standing).await;
+        if let Ending::Stopped(Stop::HandedOver, _) = ending {
+            recording.save_partial();
+            drop((kernel, recording));
+            let _ = telling.await;
+            return self.hand_over(lease, shipping, &asked_to_stop).await;
+        }
 
         let shutdown_grace = ending.shutdown_grace();
         // Whoever stopped it finds nothing left of it once the final status is there.
@@ -126,7 +105,7 @@ impl Engine {
                 );
                 (ExecutionStatus::Failed, Some(error))
             }
-            Ending::Stopped(Stop::LeaseLost, _) => {
+            Ending::Stopped(Stop::LeaseLost | Stop::HandedOver, _) => {
                 telling.abort();
                 return Err(Error::conflict("the lease was lost: another worker owns the execution now"));
             }
@@ -208,95 +187,39 @@ impl Engine {
         Ok(())
     }
 
-    /// Reads the notebook and makes it ready: parameters bound, an earlier run's marks gone, a kernel found.
-    async fn prepare(&self, execution: &Execution) -> Result<Prepared> {
-        let request = execution.request.clone();
-        let output = self.root().notebook("output_path", &request.output_path)?;
-        let limit = self.config().max_notebook_size;
-        let data_dir = self.config().data_dir.clone();
-        let (id, is_in_place) = (execution.id, request.notebook_path == output.relative);
-        let source = match request.template_name.as_deref().filter(|_| request.from_template) {
-            Some(template) => Source::Template(self.template_bytes(template).await?.1),
-            None => {
-                let path = self.root().notebook("notebook_path", &request.notebook_path)?;
-                Source::Notebook(path.source(limit).await?)
-            }
-        };
-        let output = match (output.output(id), source.tag()) {
-            // Written since it was read, it is somebody else's already.
-            (RunOutput::Object(object), Some(tag)) if is_in_place => {
-                RunOutput::Object(object.read_as(tag.to_owned()))
-            }
-            (output, _) => output,
-        };
-        blocking(move || {
-            let mut notebook = Notebook::parse(&source.read()?)?;
-            let spec = find_kernel(&data_dir, &notebook, request.kernel_name.as_deref())?;
-            let parameters = match request.parameters.as_deref() {
-                Some(text) => {
-                    let raw = serde_json::from_str(text).map_err(|error| {
-                        Error::internal("recorded parameters cannot be read").with_source(error)
-                    })?;
-                    Parameters::from_json_text(raw)?
-                }
-                None => Parameters::new(),
-            };
-            remove_error_markers(&mut notebook);
-            let mut warnings = notebooks::bind(&mut notebook, &parameters, inject_options(&spec))?;
-            if let Some(old) = notebook.upgraded_from() {
-                warnings.push(format!("the notebook was upgraded from nbformat {old} to 4.5"));
-            }
-            prepare_metadata(&mut notebook, Some(&request.notebook_path), Some(&request.output_path), false);
-            let parameters = bound_parameters(&mut notebook);
-            Ok(Prepared { notebook, spec, parameters, output, warnings })
-        })
-        .await
-    }
-
-    /// Where the kernel works: in the notebook's folder, or in one that is its own when that is in a store.
-    async fn working_folder(&self, execution: &Execution) -> Result<PathBuf> {
-        let path = self.root().notebook("notebook_path", &execution.request.notebook_path)?;
-        match path.folder() {
-            Some(folder) => {
-                // What is made from a template has nothing there yet.
-                if execution.request.from_template {
-                    std::fs::create_dir_all(folder).map_err(|error| {
-                        Error::unavailable("the folder to run in cannot be made").with_source(error)
-                    })?;
-                }
-                Ok(folder.to_owned())
-            }
-            None => self.make_scratch(execution.id, execution.attempts).await,
-        }
-    }
-
     async fn run_on_kernel(
         &self,
-        execution: &Execution,
-        spec: &KernelSpec,
+        Run { lease, execution, started }: Run<'_>,
+        source: KernelSource,
+        position: Position,
         tracking: &Option<Tracking<'_>>,
         recording: &mut Recording,
-        started: Instant,
-        Standing { stop, held, .. }: Standing,
+        Standing { stop, held, ours_until }: Standing,
     ) -> (Option<Kernel>, Ending) {
-        let cwd = match self.working_folder(execution).await {
-            Ok(cwd) => cwd,
-            Err(error) => return (None, Ending::Failed(error_of(&error))),
-        };
-        let mut env: Vec<_> = self
-            .marks(execution.id, execution.attempts)
-            .into_iter()
-            .map(|(name, value)| (name.to_owned(), value))
-            .collect();
-        let mut hidden = hidden_variables(self.config());
-        if let Some(tracking) = tracking {
-            hidden.extend(crate::mlflow::VARIABLES_TO_CLEAR);
-            env.extend(tracking.kernel_environment(execution));
-        }
         let mut limits = execution.request.limits;
-        // Whoever recorded it may not have known what this service grants.
-        limits.resources = self.config().limits.resources.lowered_to(limits.resources);
-        let starting = start_kernel(self.pool(), spec, &cwd, &env, &hidden, limits.start_timeout);
+        let terms = Terms {
+            patience: self.config().kernel_gateway_patience,
+            ours_until: Some(ours_until),
+            spool: Some(journal::frames(&self.journal_dir(), lease.id)),
+        };
+        let is_remote = !matches!(source, KernelSource::Here(_));
+        if is_remote {
+            recording.resumable();
+        } else {
+            // Whoever recorded it may not have known what this service grants.
+            limits.resources = self.config().limits.resources.lowered_to(limits.resources);
+        }
+        let starting = async {
+            match source {
+                KernelSource::Here(spec) => self.start_here(execution, &spec, tracking).await,
+                KernelSource::Gateway(gateway, spec) => {
+                    self.start_at_gateway(lease, execution, &gateway, &spec, tracking, terms).await
+                }
+                KernelSource::TakenOver(gateway, resumed) => {
+                    Ok(RemoteKernel::resume(&gateway, resumed, terms).into())
+                }
+            }
+        };
         let mut stop_early = stop.clone();
         let starting = async {
             tokio::select! {
@@ -324,13 +247,36 @@ impl Engine {
                 self.marks(execution.id, execution.attempts).map(|(name, value)| (name.to_owned(), value));
             kernel.limit(limits.resources, marks.into()).await;
         }
-        let ending = run_cells(&mut kernel, recording, &limits, &CellPolicy::default(), started, stop).await;
+        let ending =
+            run_cells(&mut kernel, recording, &limits, &CellPolicy::default(), started, position, stop).await;
         (Some(kernel), ending)
     }
 }
 
+impl Engine {
+    /// A kernel on this machine.
+    async fn start_here(
+        &self,
+        execution: &Execution,
+        spec: &KernelSpec,
+        tracking: &Option<Tracking<'_>>,
+    ) -> Result<Kernel> {
+        let cwd = self.working_folder(execution).await?;
+        let marks = self.marks(execution.id, execution.attempts);
+        let mut env: Vec<_> = marks.into_iter().map(|(name, value)| (name.to_owned(), value)).collect();
+        let mut hidden = hidden_variables(self.config());
+        if let Some(tracking) = tracking {
+            hidden.extend(crate::mlflow::VARIABLES_TO_CLEAR);
+            env.extend(tracking.kernel_environment(execution));
+        }
+        let start_timeout = execution.request.limits.start_timeout;
+        start_kernel(self.pool(), spec, &cwd, &env, &hidden, start_timeout).await
+    }
+}
+
 /// Holds a kernel still while it is not known whether the execution is still ours.
-async fn hold(kernel: KernelGroup, mut held: watch::Receiver<bool>) {
+async fn hold(kernel: Option<KernelGroup>, mut held: watch::Receiver<bool>) {
+    let Some(kernel) = kernel else { return };
     while held.wait_for(|held| *held).await.is_ok() {
         tracing::warn!("the lease may be lost: the kernel is held until the database answers");
         kernel.suspend();
@@ -338,11 +284,6 @@ async fn hold(kernel: KernelGroup, mut held: watch::Receiver<bool>) {
             kernel.resume();
         }
     }
-}
-
-/// The parameters that papermill's metadata name.
-fn bound_parameters(notebook: &mut Notebook) -> Map<String, Value> {
-    papermill_metadata(notebook).get("parameters").and_then(Value::as_object).cloned().unwrap_or_default()
 }
 
 /// A kernel of `spec` in `cwd`.
@@ -365,7 +306,7 @@ pub(super) async fn start_kernel(
     let begun = Instant::now();
     let kernel = pool.start(spec, start, hidden).await;
     metrics::histogram!("bindery_kernel_start_seconds").record(begun.elapsed().as_secs_f64());
-    kernel
+    kernel.map(Kernel::from)
 }
 
 /// An error of ours as an execution's error.

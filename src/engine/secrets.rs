@@ -1,6 +1,6 @@
 //! The service's own credentials, which are none of a notebook's business.
 
-use crate::config::{Config, NotebooksRootConfig, TemplateStoreConfig};
+use crate::config::{Config, NotebooksRootConfig, TOKEN_VARIABLES, TemplateStoreConfig, TokenSource};
 
 const S3: &[&str] = &[
     "AWS_ACCESS_KEY_ID",
@@ -34,8 +34,8 @@ const AZURE: &[&str] = &[
 /// URLs that may hold a password or a signature.
 const URLS: &[&str] = &["BINDERY_DATABASE_URL", "BINDERY_MLFLOW_TRACKING_URI"];
 
-/// The variables that kernels do not get: what the database and the stores of templates and of notebooks are
-/// used with.
+/// The variables that kernels do not get: what the database, the stores of templates and of notebooks, and kernel gateways
+/// are used with.
 pub(super) fn hidden_variables(config: &Config) -> Vec<&'static str> {
     let mut hidden = Vec::new();
     let root = match &config.notebooks_root {
@@ -57,6 +57,14 @@ pub(super) fn hidden_variables(config: &Config) -> Vec<&'static str> {
     }
     if !hidden.is_empty() || config.database_url.starts_with("postgres") {
         hidden.extend(URLS);
+    }
+    hidden.push(TOKEN_VARIABLES[0]);
+    for gateway in &config.kernel_gateways {
+        match gateway.token {
+            TokenSource::Variable(name) => hidden.push(name),
+            TokenSource::UsualVariables => hidden.extend(&TOKEN_VARIABLES[1..]),
+            TokenSource::File(_) | TokenSource::Nowhere => {}
+        }
     }
     hidden
 }

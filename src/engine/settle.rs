@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
+use tokio::sync::watch;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::AbortOnDropHandle;
@@ -24,8 +25,8 @@ const SETTLE_INTERVAL: Duration = Duration::from_secs(2);
 const PARTS: usize = 16;
 
 impl Engine {
-    /// Looks for executions whose worker died, now and then, and settles each.
-    pub(super) async fn settle_abandoned(self, shutdown: CancellationToken) {
+    /// Looks for executions whose worker died, now and then, and goes on with or settles each.
+    pub(super) async fn settle_abandoned(self, shutdown: CancellationToken, stopped: watch::Receiver<bool>) {
         let settler = format!("{}-settling", self.inner.owner);
         // Those who could not prolong their leases either have their turn first: after a sleep of this process or machine,
         // and after the database was away, also before this process began.
@@ -47,6 +48,7 @@ impl Engine {
             match claimed {
                 Ok(Some(lease)) => {
                     let id = lease.id;
+                    let Some(lease) = self.take_over(lease, &stopped).await else { continue };
                     if let Err(error) = self.settle(lease).await {
                         tracing::warn!(execution.id = %id, %error, cause = error.cause(), "an abandoned execution cannot be settled now");
                     }
@@ -114,7 +116,7 @@ impl Engine {
 
     /// Ends an execution whose worker died: what its journal holds goes into the notebook, then it is `failed`, or waits
     /// for another attempt when it may have one.
-    async fn settle(&self, lease: Lease) -> Result<()> {
+    pub(super) async fn settle(&self, lease: Lease) -> Result<()> {
         let execution = self.database().execution(lease.id).await?;
         tracing::warn!(execution.id = %lease.id, "the worker of this execution died: saving what it left");
         let _keeping = AbortOnDropHandle::new(tokio::spawn(keep(self.clone(), lease.clone())));

@@ -34,14 +34,14 @@ pub(super) struct Shipping {
 }
 
 impl Shipping {
-    /// Sends what is in the journal and what comes into it; `None` where only this machine has the database.
-    pub(super) fn start(engine: &Engine, lease: &Lease, journal: &Journal) -> Option<Self> {
+    /// Sends what is in the journal behind `start` and what comes into it; `None` where only this machine has the database.
+    pub(super) fn start(engine: &Engine, lease: &Lease, journal: &Journal, start: u64) -> Option<Self> {
         if !engine.database().is_shared() {
             return None;
         }
         let (path, appended) = journal.source();
         let (finish, finished) = oneshot::channel();
-        let task = tokio::spawn(ship(engine.clone(), lease.clone(), path, appended, finished));
+        let task = tokio::spawn(ship(engine.clone(), lease.clone(), path, start, appended, finished));
         Some(Self { finish, task: AbortOnDropHandle::new(task) })
     }
 
@@ -62,13 +62,14 @@ async fn ship(
     engine: Engine,
     lease: Lease,
     path: PathBuf,
+    mut start: u64,
     appended: Arc<Notify>,
     mut finished: oneshot::Receiver<()>,
 ) -> Result<()> {
     let unreadable =
         |error: std::io::Error| Error::unavailable("the journal cannot be read back").with_source(error);
     let file = File::open(path).map_err(unreadable)?;
-    let (mut start, mut finishing) = (0, false);
+    let mut finishing = false;
     loop {
         let Some(part) = in_place(|| whole_lines(&file, start)).map_err(unreadable)? else {
             if finishing {

@@ -3,6 +3,7 @@
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
+use futures::future::BoxFuture;
 use tokio::sync::{broadcast, watch};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
@@ -33,11 +34,14 @@ impl Engine {
     /// `Internal` when the queue gives up, which it has no reason to.
     pub async fn work(&self, shutdown: CancellationToken) -> Result<()> {
         self.inner.works.store(true, Ordering::Relaxed);
-        let settling = AbortOnDropHandle::new(tokio::spawn(self.clone().settle_abandoned(shutdown.clone())));
+        let (stop, stopped) = watch::channel(false);
+        let settling = self.clone().settle_abandoned(shutdown.clone(), stopped.clone());
+        let settling = AbortOnDropHandle::new(tokio::spawn(settling));
         let deliverer = self.clone();
         let _delivering = AbortOnDropHandle::new(tokio::spawn(async move {
             loop {
                 deliverer.deliver_journals().await;
+                deliverer.end_left_kernels().await;
                 deliverer.remove_left_scratch().await;
                 tokio::time::sleep(deliverer.delivery_interval()).await;
             }
@@ -52,7 +56,6 @@ impl Engine {
         }));
         let (pool, pool_shutdown) = (self.pool().clone(), shutdown.clone());
         let keeping_warm = AbortOnDropHandle::new(tokio::spawn(async move { pool.run(pool_shutdown).await }));
-        let (stop, stopped) = watch::channel(false);
         let grace = self.config().shutdown_grace;
         let patience = shutdown.clone();
         let _patience = AbortOnDropHandle::new(tokio::spawn(async move {
@@ -83,18 +86,20 @@ impl Engine {
             },
             move |lease: Lease| {
                 let (engine, stopped) = (runner.clone(), stopped.clone());
-                async move { engine.run(lease, stopped).await }
+                async move { engine.run(lease, stopped, false).await }
             },
         )
         .await?;
         drop(settling);
+        self.inner.taken_over.close();
+        self.inner.taken_over.wait().await;
         self.kernels_ended().await;
         let _ = keeping_warm.await;
         Ok(())
     }
 
-    /// Runs one claimed execution to its final status.
-    async fn run(&self, lease: Lease, stopped: watch::Receiver<bool>) {
+    /// Runs one claimed execution to its final status; `again`: another worker has begun it.
+    pub(super) async fn run(&self, lease: Lease, stopped: watch::Receiver<bool>, again: bool) {
         let id = lease.id;
         let (stop, stop_seen) = watch::channel(None);
         let (hold, held) = watch::channel(false);
@@ -105,7 +110,10 @@ impl Engine {
             Orders { stop, hold, until },
             stopped,
         )));
-        if let Err(error) = self.run_leased(&lease, Standing { stop: stop_seen, held, ours_until }).await {
+        let standing = Standing { stop: stop_seen, held, ours_until };
+        // Boxed: what settles an execution goes on with it, and what goes on with one may have to settle it.
+        let running: BoxFuture<'_, _> = Box::pin(self.run_leased(&lease, standing, again));
+        if let Err(error) = running.await {
             // The lease runs out and the execution is settled then, from its journal.
             tracing::error!(execution.id = %id, %error, cause = error.cause(), "an execution cannot be finished now");
         }

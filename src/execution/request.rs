@@ -17,6 +17,9 @@ pub struct ExecutionRequest {
     pub username: Option<String>,
     /// The kernel, when it is not the notebook's own choice.
     pub kernel_name: Option<String>,
+    /// The gateway whose kernel it is, by its name in the configuration.
+    #[serde(default)]
+    pub kernel_gateway: Option<String>,
     /// The parameters as the text of the JSON object that was given, which keeps order and every digit; `None`
     /// injects nothing.
     pub parameters: Option<String>,
@@ -68,6 +71,7 @@ impl ExecutionRequest {
             output_path: output_path.into(),
             username: None,
             kernel_name: None,
+            kernel_gateway: None,
             parameters: None,
             template_name: None,
             limits,
@@ -90,6 +94,7 @@ impl ExecutionRequest {
                 it.output_path.clone(),
                 it.username.clone(),
                 it.kernel_name.clone(),
+                it.kernel_gateway.clone(),
                 parameters.and_then(Result::ok),
             )
         };

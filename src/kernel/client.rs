@@ -24,6 +24,7 @@ use super::inbox::{Inbox, Wanted, Writer};
 use super::launch::LaunchCommand;
 use super::limits::{Exceeded, LimitWatch};
 use super::message::{Message, Signature};
+use super::remote::CaughtUp;
 use super::spec::{InterruptMode, Transport};
 use super::start_fault::{died_at_start, lost_a_port, never_answered};
 use crate::error::{Error, Result};
@@ -68,11 +69,17 @@ pub enum Incoming {
     OverLimit(Exceeded),
     /// The process has ended; how, in words. Nothing follows.
     Died(String),
+    /// Its gateway cannot be reached any more; why, in words. Nothing follows.
+    Lost(String),
+    /// After a connection to its gateway that broke, all that it had sent before has come.
+    CaughtUp(CaughtUp),
+    /// What a reader of the notebook should know.
+    Notice(String),
 }
 
 /// A kernel that has answered; it serves one execution. Dropping it kills its process group.
 #[derive(Debug)]
-pub struct Kernel {
+pub struct LocalKernel {
     pub(super) child: KernelChild,
     shell: Shell,
     pub(super) control: Control,
@@ -104,7 +111,7 @@ impl std::fmt::Debug for Control {
     }
 }
 
-impl Kernel {
+impl LocalKernel {
     /// Starts a kernel and waits until it answers. `command` is given the connection file's path.
     ///
     /// # Errors
@@ -281,11 +288,6 @@ impl Kernel {
         }
     }
 
-    /// Something that is waiting already, without waiting for more.
-    pub fn try_next(&mut self) -> Option<Incoming> {
-        self.inbox.try_next()
-    }
-
     /// Tells the kernel what an Output widget shows, as a front end does. The code that reads it runs after the
     /// cell that is running, if it runs at all: nothing is waited for.
     pub async fn update_widget(&mut self, comm_id: String, outputs: Value) {
@@ -316,9 +318,9 @@ impl Kernel {
                     Ok(Incoming::Shell(message)) if message.msg_type == "kernel_info_reply" => {
                         info = Some(message.content);
                     }
-                    Ok(Incoming::Shell(_) | Incoming::Unreadable { .. } | Incoming::OverLimit(_)) => {}
                     Ok(Incoming::Iopub(_)) => heard = true,
                     Ok(Incoming::Died(_)) => return Err(()),
+                    Ok(_) => {}
                     Err(_) => break,
                 }
                 if heard && let Some(info) = info.take() {
@@ -329,7 +331,7 @@ impl Kernel {
     }
 }
 
-impl Drop for Kernel {
+impl Drop for LocalKernel {
     fn drop(&mut self) {
         self.readers.iter().for_each(AbortHandle::abort);
     }

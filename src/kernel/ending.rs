@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use jupyter_zmq_client::{InterruptRequest, JupyterMessage, ShutdownRequest};
 
-use super::client::Kernel;
+use super::client::LocalKernel;
 use super::connection::connection_file;
 use super::limits::{Exceeded, LimitWatch};
 use super::spec::InterruptMode;
@@ -14,7 +14,7 @@ use crate::execution::ResourceLimits;
 /// How long a killed process group may take to be gone.
 const KILL_GRACE: Duration = Duration::from_secs(5);
 
-impl Kernel {
+impl LocalKernel {
     /// Holds the kernel and all that it starts to `limits` from now on. `marks` are variables that its processes were
     /// started with.
     pub async fn limit(&mut self, limits: ResourceLimits, marks: Vec<(String, String)>) {

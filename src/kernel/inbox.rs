@@ -94,11 +94,6 @@ impl Inbox {
         state.wanted = Wanted::Nothing;
         state.waiting.clear();
     }
-
-    /// The next thing if it is there already.
-    pub(super) fn try_next(&self) -> Option<Incoming> {
-        self.shared.state().waiting.pop_front()
-    }
 }
 
 impl Writer {
@@ -151,6 +146,7 @@ fn append_stream(last: &mut Message, message: Message) -> Option<Message> {
         (Some(Value::String(text)), Some(Value::String(more))) if continues => {
             text.push_str(more);
             last.is_cut |= message.is_cut;
+            last.heard = message.heard.or(last.heard);
             None
         }
         _ => Some(message),
@@ -171,6 +167,7 @@ mod tests {
             content: json!({"name": name, "text": text}).as_object().cloned().unwrap_or_default(),
             buffers: Vec::new(),
             is_cut: false,
+            heard: None,
         })
     }
 

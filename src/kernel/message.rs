@@ -50,16 +50,39 @@ pub struct Message {
     pub buffers: Vec<Bytes>,
     /// Whether a stream's text was so long that only its begin was read.
     pub is_cut: bool,
+    /// Which it is, where a gateway is in between.
+    pub heard: Option<HeardAt>,
 }
 
+/// Where a message is among those that came from a gateway.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, Deserialize)]
+pub struct HeardAt {
+    /// The how manieth frame it came in.
+    pub arrival: u64,
+    /// Which of the messages of its kernel it is, where that counts them.
+    pub number: Option<u64>,
+}
+
+/// The parts of a message that are read.
+pub(super) struct Parts {
+    pub(super) header: Bytes,
+    pub(super) parent: Bytes,
+    pub(super) content: Bytes,
+    pub(super) buffers: Vec<Bytes>,
+}
+
+/// What a header says, as far as it is read.
 #[derive(Deserialize, Default)]
-struct Header {
+pub(super) struct Header {
     #[serde(default)]
-    msg_id: Option<String>,
+    pub(super) msg_id: Option<String>,
     #[serde(default)]
-    msg_type: String,
+    pub(super) msg_type: String,
     #[serde(default)]
     date: String,
+    /// Who sent it.
+    #[serde(default)]
+    pub(super) session: String,
 }
 
 impl Message {
@@ -85,7 +108,7 @@ impl Message {
         // Before all else: a notebook that prints for ever sends a hundred megabytes in a message.
         if without_outputs
             && let Some(Ok(header)) = signed.first().map(|part| decode_part::<Header>("header", part))
-            && OUTPUTS.contains(&header.msg_type.as_str())
+            && header.is_output()
         {
             return Ok(None);
         }
@@ -96,20 +119,31 @@ impl Message {
         })?;
         let [header, parent, _metadata, content]: [Bytes; SIGNED] =
             signed.try_into().map_err(|_| Error::kernel("the kernel sent a message that lacks parts"))?;
-        let header: Header = decode_part("header", &header)?;
+        let parts = Parts { header, parent, content, buffers: frames.collect() };
+        let header = parts.header()?;
+        Self::decode(header, parts, longest).map(Some)
+    }
+
+    /// Reads what came with this header; of a long stream as [`Message::read`].
+    ///
+    /// # Errors
+    /// `Kernel` when the content is not JSON.
+    pub(super) fn decode(header: Header, parts: Parts, longest: usize) -> Result<Self> {
+        let Parts { parent, content, buffers, .. } = parts;
         let parent: Header = serde_json::from_slice(&parent).unwrap_or_default();
         let begin = (header.msg_type == "stream" && content.len() > longest)
             .then(|| begin_of_stream(&content, longest))
             .flatten();
         let is_cut = begin.is_some();
-        Ok(Some(Self {
+        Ok(Self {
             is_cut,
             msg_type: header.msg_type,
             date: header.date,
             parent_id: parent.msg_id,
             content: begin.map_or_else(|| decode_part("content", &content), Ok)?,
-            buffers: frames.collect(),
-        }))
+            buffers,
+            heard: None,
+        })
     }
 
     /// Whether it only puts out something.
@@ -120,6 +154,21 @@ impl Message {
     /// A text field of the content; empty when absent.
     pub fn text(&self, field: &str) -> &str {
         self.content.get(field).and_then(Value::as_str).unwrap_or_default()
+    }
+}
+
+impl Parts {
+    /// # Errors
+    /// `Kernel` when it is not JSON.
+    pub(super) fn header(&self) -> Result<Header> {
+        decode_part("header", &self.header)
+    }
+}
+
+impl Header {
+    /// Whether such a message only puts out something.
+    pub(super) fn is_output(&self) -> bool {
+        OUTPUTS.contains(&self.msg_type.as_str())
     }
 }
 

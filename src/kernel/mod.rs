@@ -1,4 +1,4 @@
-//! Kernels: found, installed, started, spoken to over ZeroMQ.
+//! Kernels: found, installed, started, spoken to over ZeroMQ; or started by a gateway, spoken to over its websocket.
 
 pub mod check;
 mod child;
@@ -7,6 +7,7 @@ mod connection;
 pub mod discovery;
 mod ending;
 pub mod environment;
+mod face;
 mod files;
 mod forked;
 mod inbox;
@@ -18,6 +19,7 @@ pub mod message;
 pub mod orphans;
 mod process;
 mod python;
+pub mod remote;
 pub mod rust;
 pub mod search_path;
 pub mod shipped;
@@ -26,5 +28,6 @@ mod start_fault;
 pub mod warm;
 
 pub use child::KernelGroup;
-pub use client::{Incoming, Kernel, KernelStart};
+pub use client::{Incoming, KernelStart, LocalKernel};
+pub use face::Kernel;
 pub use spec::Transport;

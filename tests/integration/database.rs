@@ -4,7 +4,9 @@ use std::time::Duration;
 
 use bindery::ErrorKind;
 use bindery::db::{Change, ClaimLimits, Database, Finish, Interest, JournalPart, Lease};
-use bindery::execution::{ExecutionRequest, ExecutionStatus, Limits, Parent, ParentKind, Progress};
+use bindery::execution::{
+    ExecutionRequest, ExecutionStatus, KernelHandle, Limits, Parent, ParentKind, Progress, RemoteRun,
+};
 use bindery::flow::{Definition, NewFlow};
 use bindery::workflow::{Step, StepSource, Workflow};
 use jiff::{SignedDuration, Timestamp};
@@ -116,6 +118,49 @@ async fn nothing_is_written_after_the_lease(database: Database) {
     assert_eq!(database.execution(id).await.unwrap().status, ExecutionStatus::Running);
     assert!(database.finish_execution(&settling, &success(), later(18)).await.unwrap());
     assert!(!database.finish_execution(&settling, &success(), later(18)).await.unwrap(), "only once");
+}
+
+#[tokio::test]
+async fn a_remote_run_is_taken_over_by_one_worker_and_its_kernel_is_known_until_it_ends() {
+    for place in Place::all().await {
+        one_takes_a_remote_run_over(place.open().await).await;
+    }
+}
+
+async fn one_takes_a_remote_run_over(database: Database) {
+    let now = Timestamp::now();
+    let later = |seconds| now + SignedDuration::from_secs(seconds);
+    let id = database.insert_execution(&request("a.ipynb"), now).await.unwrap();
+    let lease = claim(&database, "worker", now).await.unwrap();
+    let kernel =
+        KernelHandle { kernel_id: "k".into(), session_id: "s".into(), kernel_session: Some("own".into()) };
+    let remote = RemoteRun { gateway: "grid".into(), kernel, taken_over: 0 };
+    assert!(database.record_remote_kernel(&lease, &remote).await.unwrap());
+    assert_eq!(database.execution(id).await.unwrap().remote, Some(remote.clone()));
+
+    assert!(database.let_go(&lease).await.unwrap());
+    assert!(!database.let_go(&lease).await.unwrap(), "it is nobody's now");
+    let settling = database.claim_abandoned("other", "settler", LEASE, later(1)).await.unwrap().unwrap();
+    let again = RemoteRun { taken_over: 1, ..remote.clone() };
+    let take_over = async |lease: &Lease, owner: &str| {
+        database.take_over(lease, owner, &again, LEASE, later(1)).await.unwrap()
+    };
+    assert!(take_over(&lease, "worker").await.is_none());
+    let taken = take_over(&settling, "other-again").await.unwrap();
+    assert!(take_over(&settling, "third").await.is_none(), "only once");
+    assert_eq!((taken.attempt, taken.owner.as_str()), (lease.attempt, "other-again"));
+    for lost in [&lease, &settling] {
+        assert!(!database.record_remote_kernel(lost, &remote).await.unwrap());
+        assert!(!database.finish_execution(lost, &success(), later(2)).await.unwrap());
+    }
+
+    assert!(database.left_remote_kernels().await.unwrap().is_empty(), "it runs");
+    assert!(database.finish_execution(&taken, &success(), later(2)).await.unwrap());
+    assert_eq!(database.left_remote_kernels().await.unwrap(), [(id, again.clone())]);
+    database.forget_remote_kernel(id, "another").await.unwrap();
+    assert_eq!(database.execution(id).await.unwrap().remote, Some(again));
+    database.forget_remote_kernel(id, "k").await.unwrap();
+    assert!(database.left_remote_kernels().await.unwrap().is_empty());
 }
 
 #[tokio::test]

@@ -16,6 +16,7 @@ mod executions;
 mod floors;
 mod flows;
 mod full_disk;
+mod gateways;
 mod kept_kernels;
 mod kernels;
 mod languages;

@@ -9,7 +9,7 @@ use bindery::kernel::launch::launch_command;
 use bindery::kernel::search_path::SearchPath;
 use bindery::kernel::spec::KernelSpec;
 use bindery::kernel::warm::{KernelPool, PoolOptions};
-use bindery::kernel::{Incoming, Kernel, KernelStart, Transport};
+use bindery::kernel::{Incoming, KernelStart, LocalKernel, Transport};
 use serde_json::{Value, json};
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
@@ -57,7 +57,7 @@ impl Place {
         until("a kernel is ready", async || (self.pool.ready()[0].count == 1).then_some(())).await;
     }
 
-    async fn kernel(&self, env: &[(String, String)]) -> Kernel {
+    async fn kernel(&self, env: &[(String, String)]) -> LocalKernel {
         self.pool.start(&self.spec(), start(&self.work(), env), &[HIDDEN]).await.unwrap()
     }
 
@@ -97,7 +97,7 @@ fn start<'a>(cwd: &'a Path, env: &'a [(String, String)]) -> KernelStart<'a> {
 }
 
 /// The text that code prints, or its error.
-async fn printed(kernel: &mut Kernel, code: &str) -> String {
+async fn printed(kernel: &mut LocalKernel, code: &str) -> String {
     let request = kernel.execute(code, true).await.unwrap();
     let mut text = String::new();
     loop {
@@ -141,7 +141,7 @@ async fn a_notebook_sees_the_same_kernel_whichever_way_it_was_started() {
     let probe = include_str!("warm/probe.py");
     let (spec, work) = (place.spec(), place.work());
     let search_path = SearchPath::from_process(place.folder.path());
-    let cold = Kernel::start(start(&work, &env), |file| {
+    let cold = LocalKernel::start(start(&work, &env), |file| {
         let mut command = launch_command(&spec, file, &search_path, &|name| std::env::var_os(name));
         command.env_remove.push(HIDDEN);
         command

@@ -4,6 +4,7 @@ mod bench;
 mod cargo;
 mod crash;
 mod emulators;
+mod gateways;
 mod languages;
 mod load;
 mod postgres;

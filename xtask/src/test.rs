@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 
 use crate::cargo::{cargo, command, has, target_directory};
 use crate::emulators;
+use crate::gateways;
 use crate::languages;
 use crate::postgres;
 use crate::postgres_cluster::WITHOUT_SYNC;
@@ -59,6 +60,7 @@ fn run_steps(steps: &mut Steps, options: &Options, data_dir: &Path) -> Result<()
     install.args(["kernels", "install"]).args(KERNELS).arg("--data-dir").arg(data_dir);
     steps.run("kernels", &mut install)?;
     emulators::install(steps, data_dir, is_binding())?;
+    gateways::install(steps, data_dir)?;
     languages::install(steps, data_dir, is_binding())?;
     postgres::install(steps, data_dir)?;
     let mut prepare = command(find_python()?);

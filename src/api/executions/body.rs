@@ -34,6 +34,10 @@ pub(in crate::api) struct ExecuteBody {
     username: String,
     /// The kernel; the notebook's own choice when not given.
     kernel_name: Option<String>,
+    /// A gateway that the service is configured with, by name or address: the kernel is then one of this Jupyter Server,
+    /// Kernel Gateway or Enterprise Gateway, and `kernel_name` its name there.
+    #[schema(max_length = 1000, example = "spark")]
+    kernel_gateway: Option<String>,
     /// Parameters to bind: names that are identifiers, and any JSON values.
     #[schema(value_type = Option<Object>)]
     parameters: Option<Box<RawValue>>,
@@ -87,6 +91,7 @@ impl ExecuteBody {
             output_path: given(self.output_path),
             username: Some(username(self.username)?),
             kernel_name: given(self.kernel_name),
+            kernel_gateway: given(self.kernel_gateway),
             parameters: self.parameters,
             timeout: seconds("timeout", self.timeout)?,
             cell_timeout: seconds("cell_timeout", self.cell_timeout)?,
@@ -192,7 +197,7 @@ impl Started {
 #[derive(Serialize, ToSchema)]
 #[schema(as = Execution, example = json!({"execution_id": 42, "status": "success",
     "notebook_path": "ann/projects/churn_may.ipynb", "output_path": "ann/projects/churn_may.ipynb",
-    "username": "ann", "kernel_name": "python3", "submitted_at": "2026-05-04T03:02:00Z",
+    "username": "ann", "kernel_name": "python3", "kernel_gateway": null, "submitted_at": "2026-05-04T03:02:00Z",
     "start_time": "2026-05-04T03:02:01Z", "end_time": "2026-05-04T03:07:31Z", "duration": "5m 30s",
     "progress": {"cells_done": 8, "cells_total": 8, "current_cell": null}, "error": null,
     "mlflow": {"experiment_id": "1", "run_id": "0a1b", "url": "http://127.0.0.1:5000/#/experiments/1/runs/0a1b"},
@@ -212,6 +217,8 @@ pub(in crate::api) struct Status {
     username: Option<String>,
     /// The kernel that runs it; before its start the one that was asked for.
     kernel_name: Option<String>,
+    /// The gateway whose kernel it is, by its name; null when it is one of the worker's machine.
+    kernel_gateway: Option<String>,
     /// When it was accepted.
     #[schema(value_type = String, format = DateTime)]
     submitted_at: Timestamp,
@@ -282,6 +289,7 @@ impl Status {
             output_path: request.output_path,
             username: request.username,
             kernel_name: execution.kernel_used.or(request.kernel_name),
+            kernel_gateway: request.kernel_gateway,
             submitted_at: execution.submitted_at,
             start_time: execution.start_time,
             end_time: execution.end_time,

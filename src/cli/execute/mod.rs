@@ -1,6 +1,7 @@
 //! `bindery execute`: papermill's command line. What was typed is converted once into an [`ExecuteFile`].
 
 mod cells;
+mod gateway;
 mod help;
 mod listener;
 pub(super) mod pipes;
@@ -14,6 +15,7 @@ use clap::Args;
 use tokio::sync::watch;
 
 use self::cells::CellFlags;
+use self::gateway::GatewayFlags;
 use self::help::notebook_help;
 use self::listener::{StreamFile, Streams, Voice, listener};
 use self::pipes::{Connected, Paths};
@@ -76,6 +78,8 @@ pub(super) struct ExecuteArgs {
     /// The kernel to run, whatever the notebook asks for
     #[arg(short, long, value_name = "NAME", help_heading = "Run")]
     kernel: Option<String>,
+    #[command(flatten, next_help_heading = "Run")]
+    gateway: GatewayFlags,
     /// The language that parameters are written in, whatever the notebook says
     #[arg(short, long, value_name = "NAME", help_heading = "Run")]
     language: Option<String>,
@@ -212,6 +216,7 @@ impl ExecuteArgs {
         if let Some(Seconds(time)) = self.execution_timeout {
             limits.cell_timeout = Some(time).filter(|time| !time.is_zero());
         }
+        let gateway = self.gateway.resolve(&config)?.map(|gateway| (gateway, config.kernel_gateway_patience));
         let s3_endpoint = || self.s3_endpoint.clone().or_else(|| config.s3_endpoint.clone());
         let output = paths.checked_output(s3_endpoint())?;
         let cwd = working_folder(self.cwd.as_deref())?;
@@ -229,6 +234,7 @@ impl ExecuteArgs {
             output,
             parameters,
             kernel_name: self.kernel.clone(),
+            gateway,
             language: self.language.clone(),
             cwd,
             data_dir: config.data_dir,

@@ -328,6 +328,7 @@ impl Advance<'_> {
         ExecutionRequest {
             username: flow.username.clone().or_else(|| flow.definition.workflow.username.clone()),
             kernel_name: step.kernel_name.clone(),
+            kernel_gateway: step.kernel_gateway.clone(),
             parameters: Some(task.parameters.clone()).filter(|parameters| parameters != "{}"),
             from_template: template_name.is_some(),
             template_name,

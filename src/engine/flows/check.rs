@@ -1,12 +1,9 @@
 //! Whether a workflow can be run here: its notebooks, their kernels, and what they are given.
 
-use std::sync::atomic::Ordering;
-
 use bytes::Bytes;
 
-use super::super::executions::find_kernel;
 use super::super::{Engine, blocking};
-use crate::error::{Error, ErrorKind, Result};
+use crate::error::{ErrorKind, Result};
 use crate::notebook::inspect::infer_parameters_as;
 use crate::notebook::{Notebook, Parameter, Translator};
 use crate::workflow::fault::{Fault, MAX_FAULTS};
@@ -73,13 +70,11 @@ impl Engine {
                 }
                 Err(error) => {
                     let part = error.fields().first().map(|fault| fault.field.as_str());
-                    let part = part.filter(|part| *part == "kernel_name").map_or_else(
-                        || match step.source {
-                            StepSource::Notebook(_) => "notebook",
-                            StepSource::Template(_) => "template",
-                        },
-                        |_| "kernel_name",
-                    );
+                    let part = match (part, &step.source) {
+                        (Some(part @ ("kernel_name" | "kernel_gateway")), _) => part,
+                        (_, StepSource::Notebook(_)) => "notebook",
+                        (_, StepSource::Template(_)) => "template",
+                    };
                     let field = field(part);
                     checked.faults.push(Fault::new(places.of(&field), field, error.message()));
                     None
@@ -105,18 +100,12 @@ impl Engine {
                 Box::new(move || Ok(bytes))
             }
         };
-        let (data_dir, kernel_name) = (self.config().data_dir.clone(), step.kernel_name.clone());
-        let only_accepts = self.database().is_shared() && !self.inner.works.load(Ordering::Relaxed);
+        let kernel_name = step.kernel_name.clone();
+        let kernels = self.kernels_for(kernel_name.clone(), step.kernel_gateway.as_deref()).await?;
         blocking(move || {
             let notebook = Notebook::parse(&source()?)?;
-            match find_kernel(&data_dir, &notebook, kernel_name.as_deref()) {
-                // The kernels are where the workers are.
-                Err(error) if error.kind() == ErrorKind::NotFound && !only_accepts => {
-                    Err(Error::invalid(error.message()).with_field("kernel_name", error.message()))
-                }
-                Err(error) if error.kind() != ErrorKind::NotFound => Err(error),
-                _ => Ok(declared(&notebook, kernel_name.as_deref())),
-            }
+            kernels.choose(&notebook)?;
+            Ok(declared(&notebook, kernel_name.as_deref()))
         })
         .await
     }

@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::time::Duration;
 
-use super::super::client::{Kernel, KernelStart};
+use super::super::client::{KernelStart, LocalKernel};
 use super::super::launch::{LaunchCommand, launch_command};
 use super::super::search_path::SearchPath;
 use super::super::spec::KernelSpec;
@@ -32,9 +32,9 @@ pub(super) async fn start_cold(
     spec: &KernelSpec,
     start: KernelStart<'_>,
     hidden: &[&'static str],
-) -> Result<Kernel> {
+) -> Result<LocalKernel> {
     let mut fault = None;
-    let kernel = Kernel::start(start, |connection_file| {
+    let kernel = LocalKernel::start(start, |connection_file| {
         let mut command = command(spec, connection_file, data_dir);
         command.env_remove.extend(hidden);
         let folder = connection_file.parent().unwrap_or(connection_file);

@@ -11,7 +11,7 @@ use tokio::sync::Notify;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
-use super::super::client::{Kernel, KernelStart};
+use super::super::client::{KernelStart, LocalKernel};
 use super::super::discovery;
 use super::super::forked::StrayReaper;
 use super::super::launch::LaunchCommand;
@@ -120,13 +120,13 @@ impl KernelPool {
     /// reaches it. A ready one if there is, else one that is started now.
     ///
     /// # Errors
-    /// As [`Kernel::start`].
+    /// As [`LocalKernel::start`].
     pub async fn start(
         &self,
         spec: &KernelSpec,
         start: KernelStart<'_>,
         hidden: &[&'static str],
-    ) -> Result<Kernel> {
+    ) -> Result<LocalKernel> {
         if let Some(kernel) = self.ready_kernel(spec, &start, hidden).await {
             return Ok(kernel);
         }
@@ -147,7 +147,7 @@ impl KernelPool {
         spec: &KernelSpec,
         start: &KernelStart<'_>,
         hidden: &[&'static str],
-    ) -> Option<Kernel> {
+    ) -> Option<LocalKernel> {
         let slot = self.inner.slots.iter().find(|slot| slot.is_for(spec))?;
         let terms = self.terms(start, hidden);
         while let Some(ready) = slot.take() {

@@ -15,7 +15,7 @@ use tokio::net::{UnixListener, UnixStream};
 use tokio::time::Instant;
 
 use super::super::child::KernelChild;
-use super::super::client::{Kernel, KernelStart};
+use super::super::client::{KernelStart, LocalKernel};
 use super::super::connection::{connection_info, runtime_folder, write_connection_file};
 use super::super::spec::Transport;
 use super::super::start_fault::{died_at_start, never_answered};
@@ -29,7 +29,7 @@ const LEASE_PATIENCE: Duration = Duration::from_secs(2);
 /// A kernel that runs, knows nobody's folder yet, and can be had once.
 #[derive(Debug)]
 pub(super) struct ReadyKernel {
-    kernel: Kernel,
+    kernel: LocalKernel,
     lease: Lease,
 }
 
@@ -111,7 +111,7 @@ impl ForkedKernel {
             () = async { exit.wait_for(Option::is_some).await.map(drop).unwrap_or_default() } => return Err(died_at_start(start.name, &child).await),
             () = tokio::time::sleep_until(deadline) => return Err(never_answered(start, &child)),
         };
-        let kernel = Kernel::attach(child, folder, &info, start, deadline).await?;
+        let kernel = LocalKernel::attach(child, folder, &info, start, deadline).await?;
         Ok(ReadyKernel { kernel, lease: Lease::Socket(lease) })
     }
 }
@@ -128,7 +128,7 @@ impl ReadyKernel {
 
     /// Takes a kernel that was started as any other, in a folder that is nobody's; `None` when it cannot be moved from
     /// there unseen.
-    pub(super) async fn moved_by_source(mut kernel: Kernel, language: &str, cwd: &Path) -> Option<Self> {
+    pub(super) async fn moved_by_source(mut kernel: LocalKernel, language: &str, cwd: &Path) -> Option<Self> {
         let source = moving::source(language, cwd, &Map::new(), &[])?;
         let first = kernel.execute_silently(&source, LEASE_PATIENCE).await.ok()?;
         let count = kernel.execute_silently(&source, LEASE_PATIENCE).await.ok()?;
@@ -137,7 +137,7 @@ impl ReadyKernel {
     }
 
     /// Gives the kernel its folder and variables; from now on it is its execution's.
-    pub(super) async fn lease(mut self, terms: &Terms<'_>) -> Result<Kernel> {
+    pub(super) async fn lease(mut self, terms: &Terms<'_>) -> Result<LocalKernel> {
         let refused = || Error::kernel("a ready kernel did not take its lease");
         match &mut self.lease {
             Lease::Socket(socket) => match tokio::time::timeout(LEASE_PATIENCE, tell(socket, terms)).await {

@@ -172,7 +172,7 @@ fn what_a_sweep_gives_is_never_an_expression() {
     let step =
         Step { for_each: Some(ForEach::List(vec![point.clone()])), literal_parameters: true, ..step() };
     let items = items(&step, &context()).unwrap().unwrap();
-    assert_eq!(items, [point.clone()]);
+    assert_eq!(items, std::slice::from_ref(&point));
     assert_eq!(Value::Object(bind(&step, &context().with_item(&items[0], 0)).unwrap()), point);
 }
 

@@ -30,7 +30,7 @@ pub(super) fn from_json(value: &Value) -> Computed {
 
 /// What an expression came to as JSON, or why it cannot be. No value is in the text.
 pub(super) fn to_json(value: &Computed) -> Result<Value, String> {
-    Budget { values: MOST_VALUES, bytes: MOST_BYTES }.to_json(value)
+    Budget { values: MOST_VALUES, bytes: MOST_BYTES }.take(value)
 }
 
 struct Budget {
@@ -53,14 +53,14 @@ impl Budget {
         Ok(text.to_owned())
     }
 
-    fn to_json(&mut self, value: &Computed) -> Result<Value, String> {
+    fn take(&mut self, value: &Computed) -> Result<Value, String> {
         Ok(match value.kind() {
             ValueKind::String => Value::String(self.text(value)?),
             ValueKind::Seq | ValueKind::Iterable => {
                 self.spend(0)?;
                 let mut values = Vec::new();
                 for value in value.try_iter().map_err(|_| "a list in it cannot be read".to_owned())? {
-                    values.push(self.to_json(&value)?);
+                    values.push(self.take(&value)?);
                 }
                 Value::Array(values)
             }
@@ -74,7 +74,7 @@ impl Budget {
                     let name = self.text(&key)?;
                     let value =
                         value.get_item(&key).map_err(|_| "an object in it cannot be read".to_owned())?;
-                    entries.insert(name, self.to_json(&value)?);
+                    entries.insert(name, self.take(&value)?);
                 }
                 Value::Object(entries)
             }

@@ -87,7 +87,7 @@ fn numbers_in_json_are_jsons() {
         vec![json!(1e5), json!(-2e-3), json!(0.1), json!(0), json!(u64::MAX), json!(true), json!(null)];
     assert_eq!(parse(&text).unwrap().steps[0].for_each, Some(ForEach::List(expected)));
     let text = r#"{"name": "x", "steps": {"a": {"notebook": "a.ipynb", "for_each": [1e999, 123456789012345678901]}}}"#;
-    check(text, &["1:68: steps.a.for_each[0]: is infinite", "1:75: steps.a.for_each[1]: is an integer that"]);
+    check(text, &["1:67: steps.a.for_each[0]: is infinite", "1:74: steps.a.for_each[1]: is an integer that"]);
 }
 
 #[test]

@@ -62,7 +62,7 @@ async fn a_workflow_is_checked_then_run_then_taken_up_again() {
     let drawn = place.run(&["workflow", "graph", "good.yaml"]).await;
     assert_eq!(drawn.stdout, "first\n  second (for each item) ← first\n");
     let unknown = place.run(&["workflow", "run", "good.yaml", "-p", "m", "1"]).await;
-    unknown.check(1, "parameters.m");
+    unknown.check(1, "parameter `m` is unknown: the workflow declares `n`");
     assert_eq!(place.json(&["workflow", "list", "--json"]).await["flows"], serde_json::json!([]));
 
     let _served = Served::start(&place, &[]).await;
@@ -130,9 +130,8 @@ async fn a_sweep_is_counted_then_run_and_its_table_shown() {
 
     // The example, with curl as a reader would.
     let example = std::path::Path::new(env!("CARGO_MANIFEST_DIR"));
-    let script =
-        tokio::process::Command::new("sh").arg("examples/sweep.sh").arg(&served.url).current_dir(example);
-    let mut script = script;
+    let mut script = tokio::process::Command::new("sh");
+    script.arg("examples/sweep.sh").arg(&served.url).current_dir(example);
     let output =
         tokio::time::timeout(super::PATIENCE, script.output()).await.expect("it does not end").unwrap();
     let told = String::from_utf8_lossy(&output.stdout);

@@ -2,6 +2,7 @@
 
 pub mod emulators;
 pub mod engine;
+pub mod gateways;
 pub mod mlflow;
 pub mod postgres;
 pub mod s3;
