@@ -73,6 +73,7 @@ impl ExecutionFlags {
     pub(super) fn into_flow(self, flag: &str) -> Result<FlowExecution> {
         let given = [
             ("--kernel", self.kernel.is_some()),
+            ("--kernel-gateway", self.kernel_gateway.is_some()),
             ("--timeout", self.timeout.is_some()),
             ("--cell-timeout", self.cell_timeout.is_some()),
             ("--queue-timeout", self.queue_timeout.is_some()),

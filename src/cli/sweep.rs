@@ -233,8 +233,8 @@ fn values(name: &str, text: &str) -> Result<ParameterValue> {
             yaml::parse_parameters(&format!("--try {name}"), &format!("values: {text}"))?;
         Ok(parameters.get("values").cloned().unwrap_or(ParameterValue::Null))
     };
-    match parse(text)? {
-        listed @ (ParameterValue::List(_) | ParameterValue::Dict(_)) => Ok(listed),
+    match parse(text) {
+        Ok(listed @ (ParameterValue::List(_) | ParameterValue::Dict(_))) => Ok(listed),
         _ => parse(&format!("[{text}]")),
     }
 }

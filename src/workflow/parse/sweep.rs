@@ -166,7 +166,7 @@ mod tests {
             "notebook_path: a.ipynb\nparameters: {}\nmax_paralel: 2",
             "3:1: max_paralel: there is no such field: did you mean `max_parallel`?",
         );
-        check("notebook_path: a.ipynb\nparameters:\n  1x: [1]\nsamples: 0", "3:3: parameters.1x: ");
+        check("notebook_path: a.ipynb\nparameters:\n  a b: [1]\nsamples: 0", "3:3: parameters.a b: ");
         check("notebook_path: 5\nparameters: {}", "1:16: notebook_path: must be a text");
         let place = read_sweep("notebook_path: a.ipynb\nparameters:\n  a: [1]\n").places.of("parameters.a");
         assert_eq!(place.map(|place| (place.line, place.column)), Some((3, 6)));

@@ -67,6 +67,7 @@ impl ExecutionTarget {
             output_path: submit.output_path.as_deref(),
             username: submit.username.as_deref(),
             kernel_name: submit.kernel_name.as_deref(),
+            kernel_gateway: submit.kernel_gateway.as_deref(),
             parameters: submit.parameters.as_deref(),
             timeout: seconds(submit.timeout),
             cell_timeout: seconds(submit.cell_timeout),
@@ -92,6 +93,8 @@ struct Asked<'a> {
     username: Option<&'a str>,
     #[serde(skip_serializing_if = "Option::is_none")]
     kernel_name: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    kernel_gateway: Option<&'a str>,
     #[serde(skip_serializing_if = "Option::is_none")]
     parameters: Option<&'a RawValue>,
     #[serde(skip_serializing_if = "Option::is_none")]

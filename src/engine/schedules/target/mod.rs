@@ -125,6 +125,20 @@ fn fill_path(field: &str, template: &str, parameters: &Parameters, time: &Zoned)
     })
 }
 
+/// Fills in the fields of the folder of a workflow or a sweep, which is the same for all of its executions.
+fn fill_folder(folder: &str, time: &Zoned) -> Result<String> {
+    fill_path("output_directory", folder, &Parameters::new(), time).map_err(|error| {
+        let is_unknown = error.fields().iter().any(|fault| fault.field.starts_with("parameters"));
+        if !is_unknown {
+            return error;
+        }
+        let what = format!("`{folder}` may have the fields `scheduled_time` and `pm[…]` only, no parameters");
+        Error::bad_input(format!("`output_directory`: {what}"))
+            .with_field("output_directory", what)
+            .with_source(error)
+    })
+}
+
 /// What is wrong with the parameter that is to be given the time.
 fn time_fault(what: impl Into<String>) -> Error {
     let what = what.into();

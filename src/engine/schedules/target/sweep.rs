@@ -7,11 +7,10 @@ use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 use serde_json::{Map, Value, json};
 
-use super::{check_time_parameter, fill_path, time_text};
+use super::{check_time_parameter, fill_folder, time_text};
 use crate::engine::flows::StartFlow;
 use crate::engine::flows::sweeps::flow_of;
 use crate::error::Result;
-use crate::notebook::Parameters;
 use crate::workflow::{Retries, StepSource, SweepRequest};
 
 /// A sweep that a schedule starts.
@@ -42,8 +41,7 @@ impl SweepTarget {
             request.parameters.insert(name.clone(), json!({"value": time_text(time)}));
         }
         if let Some(folder) = &request.output_directory {
-            let filled = fill_path("output_directory", folder, &Parameters::new(), time)?;
-            request.output_directory = Some(filled);
+            request.output_directory = Some(fill_folder(folder, time)?);
         }
         flow_of(request, None)
     }

@@ -5,11 +5,10 @@ use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 use serde_json::{Map, Value, json};
 
-use super::{check_time_parameter, fill_path, time_fault, time_text};
+use super::{check_time_parameter, fill_folder, time_fault, time_text};
 use crate::engine::flows::StartFlow;
 use crate::error::Result;
 use crate::execution::ParentKind;
-use crate::notebook::Parameters;
 use crate::workflow::{Fault, fault, parse};
 
 /// A workflow that a schedule starts.
@@ -63,10 +62,8 @@ impl WorkflowTarget {
         if let Some(name) = &self.scheduled_time_parameter {
             parameters.insert(name.clone(), time_text(time).into());
         }
-        let output_directory = match &self.output_directory {
-            Some(folder) => Some(fill_path("output_directory", folder, &Parameters::new(), time)?),
-            None => None,
-        };
+        let folder = self.output_directory.as_deref();
+        let output_directory = folder.map(|folder| fill_folder(folder, time)).transpose()?;
         Ok(StartFlow {
             kind: ParentKind::Workflow,
             workflow: parse::parse(&self.text)?,
