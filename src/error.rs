@@ -112,6 +112,18 @@ impl Error {
         self
     }
 
+    /// The same error in a part of the input: its fields are fields of that part.
+    #[must_use]
+    pub fn within(mut self, part: &str) -> Self {
+        for fault in &mut self.fields {
+            fault.field = match fault.field.as_str() {
+                "" => part.to_owned(),
+                field => format!("{part}.{field}"),
+            };
+        }
+        self
+    }
+
     /// What kind of error this is.
     pub fn kind(&self) -> ErrorKind {
         self.kind

@@ -32,7 +32,10 @@ CREATE TABLE schedule_ticks (
     manual         BIGINT NOT NULL,
     outcome        TEXT NOT NULL CHECK (outcome IN ('started', 'skipped', 'failed')),
     ticks          BIGINT NOT NULL,
+    -- What was started, one of the three.
     execution_id   BIGINT,
+    workflow_id    BIGINT,
+    sweep_id       BIGINT,
     reason         TEXT,
     recorded_at    BIGINT NOT NULL
 );

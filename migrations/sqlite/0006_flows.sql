@@ -31,10 +31,16 @@ CREATE TABLE flows (
     -- 1: its run in MLflow is still to be ended.
     mlflow_open      BIGINT NOT NULL DEFAULT 0,
     idempotency_key  TEXT UNIQUE,
+    -- What started it, when that was a schedule (`schedule/5`), and at which of its times.
+    parent           TEXT,
+    child            TEXT,
     -- Changed first by whoever changes anything of a flow, so that they take turns.
     version          BIGINT NOT NULL DEFAULT 0
 );
 
+CREATE INDEX flows_by_parent ON flows (parent, id) WHERE parent IS NOT NULL;
+-- Whatever dies, and however many servers there are: one of each.
+CREATE UNIQUE INDEX flows_one_child ON flows (parent, child) WHERE parent IS NOT NULL;
 CREATE INDEX flows_open ON flows (id) WHERE end_time IS NULL;
 CREATE INDEX flows_tracked ON flows (id) WHERE mlflow_open = 1;
 CREATE INDEX flows_ended ON flows (end_time) WHERE end_time IS NOT NULL;

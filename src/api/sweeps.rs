@@ -30,7 +30,7 @@ const KIND: ParentKind = ParentKind::Sweep;
 #[derive(Deserialize, ToSchema)]
 #[schema(example = json!({"notebook_path": "ann/train.ipynb", "username": "ann", "method": "grid", "max_parallel": 4,
     "parameters": {"alpha": [0.1, 0.2, 0.3], "depth": {"range": [2, 10, 2]}, "data": "may.csv"}}))]
-pub(super) struct SweepBody {
+pub(in crate::api) struct SweepBody {
     /// The notebook, relative to the notebooks root; this or `template_name`.
     #[schema(pattern = r"\.ipynb$", max_length = 1000)]
     notebook_path: Option<String>,
@@ -133,7 +133,11 @@ impl RetriesBody {
 }
 
 impl SweepBody {
-    fn parse(self) -> Result<SweepRequest> {
+    /// What the engine is to do.
+    ///
+    /// # Errors
+    /// `Invalid` for a field that cannot be.
+    pub(in crate::api) fn parse(self) -> Result<SweepRequest> {
         let given = |text: Option<String>| text.filter(|text| !text.is_empty());
         let source = match (given(self.notebook_path), given(self.template_name)) {
             (Some(path), None) => StepSource::Notebook(path),

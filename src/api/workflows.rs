@@ -4,8 +4,8 @@ use axum::extract::{FromRequest, Request, State};
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::Response;
 use serde::{Deserialize, Serialize};
+use serde_json::json;
 use serde_json::value::RawValue;
-use serde_json::{Map, Value, json};
 use utoipa::{IntoParams, ToSchema};
 
 use super::Api;
@@ -16,6 +16,7 @@ use super::flows::{self, Flows, FlowsQuery, Results, ResultsQuery};
 use super::openapi::{BodyProblems, ConflictProblem, LookupProblems, QueryProblems};
 use crate::engine::Engine;
 use crate::engine::flows::StartFlow;
+use crate::engine::schedules::WorkflowTarget;
 use crate::error::Error;
 use crate::execution::ParentKind;
 use crate::flow::FlowId;
@@ -30,7 +31,7 @@ const KIND: ParentKind = ParentKind::Workflow;
 #[derive(Deserialize, ToSchema)]
 #[schema(example = json!({"yaml": "name: nightly\nsteps:\n  prepare:\n    notebook: ann/prepare.ipynb\n", "username": "ann",
     "parameters": {"day": "2026-05-04"}}))]
-pub(super) struct WorkflowBody {
+pub(in crate::api) struct WorkflowBody {
     /// The workflow in YAML; this or `workflow`.
     yaml: Option<String>,
     /// The workflow as JSON, with the same fields; this or `yaml`.
@@ -55,13 +56,34 @@ pub(super) struct StartQuery {
     username: Option<String>,
 }
 
-/// What was sent: the text of a workflow, and what its run is given.
-pub(super) struct Sent {
-    text: String,
-    parameters: Map<String, Value>,
-    username: Option<String>,
-    output_directory: Option<String>,
+impl WorkflowBody {
+    /// The text of the workflow, and what its run is given.
+    ///
+    /// # Errors
+    /// `Invalid` for a field that cannot be. The workflow itself is not read.
+    pub(in crate::api) fn parse(self) -> Result<WorkflowTarget, Error> {
+        let (text, is_json) = match (self.yaml, self.workflow) {
+            (Some(yaml), None) => (yaml, false),
+            (None, Some(workflow)) => (String::from(Box::<str>::from(workflow)), true),
+            _ => {
+                let what = "must be given: `yaml` or `workflow`, one of the two";
+                return Err(Error::invalid(format!("the workflow {what}")).with_field("yaml", what));
+            }
+        };
+        let parameters = self.parameters.as_deref().map(Parameters::from_json_text).transpose()?;
+        Ok(WorkflowTarget {
+            text,
+            is_json,
+            parameters: parameters.unwrap_or_default().to_exact_json()?,
+            username: self.username.map(username).transpose()?,
+            output_directory: self.output_directory.filter(|directory| !directory.is_empty()),
+            scheduled_time_parameter: None,
+        })
+    }
 }
+
+/// What was sent: the text of a workflow, and what its run is given.
+pub(super) struct Sent(WorkflowTarget);
 
 impl Sent {
     async fn read(request: Request) -> Result<Self, Problem> {
@@ -79,31 +101,16 @@ impl Sent {
         let whole = std::str::from_utf8(&bytes)
             .map_err(|error| Error::bad_input("the body is not text in UTF-8").with_source(error))?;
         if is_yaml {
-            let text = whole.to_owned();
-            return Ok(Self { text, parameters: Map::new(), username: None, output_directory: None });
+            return Ok(Self(WorkflowTarget { text: whole.to_owned(), ..WorkflowTarget::default() }));
         }
-        let body: WorkflowBody = parse_json(&bytes)?;
-        let text = match (body.yaml, body.workflow) {
-            (Some(yaml), None) => yaml,
-            (None, Some(workflow)) => {
-                // Its faults have the places that they have in the body.
-                let text = workflow.get();
-                let at = whole.find(text).unwrap_or_default();
-                let (row, column) = flows::row_and_column(whole, at);
-                format!("{}{}{text}", "\n".repeat(row), " ".repeat(column))
-            }
-            _ => {
-                let what = "must be given: `yaml` or `workflow`, one of the two";
-                return Err(Error::invalid(format!("the workflow {what}")).with_field("yaml", what).into());
-            }
-        };
-        let parameters = body.parameters.as_deref().map(Parameters::from_json_text).transpose()?;
-        Ok(Self {
-            text,
-            parameters: parameters.unwrap_or_default().to_exact_json()?,
-            username: body.username.map(username).transpose()?,
-            output_directory: body.output_directory.filter(|directory| !directory.is_empty()),
-        })
+        let mut sent = parse_json::<WorkflowBody>(&bytes)?.parse()?;
+        if sent.is_json {
+            // Its faults have the places that they have in the body.
+            let at = whole.find(&sent.text).unwrap_or_default();
+            let (row, column) = flows::row_and_column(whole, at);
+            sent.text = format!("{}{}{}", "\n".repeat(row), " ".repeat(column), sent.text);
+        }
+        Ok(Self(sent))
     }
 }
 
@@ -140,7 +147,7 @@ pub(super) async fn start(
     Query(query): Query<StartQuery>,
     BaseUrl(base): BaseUrl,
     headers: HeaderMap,
-    sent: Sent,
+    Sent(sent): Sent,
 ) -> Answer<Response> {
     let idempotency_key = idempotency_key(&headers)?;
     let read = api.engine.read_workflow(&sent.text).await?;
@@ -178,7 +185,10 @@ fn refusal(faults: &[Fault]) -> Problem {
     request_body(content((WorkflowBody = "application/json"),
         (String = "application/yaml", example = "name: nightly\nsteps:\n  prepare:\n    notebook: ann/prepare.ipynb\n"))),
     responses((status = 200, description = "What is wrong with it", body = Validation), BodyProblems))]
-pub(super) async fn validate(State(engine): State<Engine>, sent: Sent) -> Answer<axum::Json<Validation>> {
+pub(super) async fn validate(
+    State(engine): State<Engine>,
+    Sent(sent): Sent,
+) -> Answer<axum::Json<Validation>> {
     let read = engine.read_workflow(&sent.text).await?;
     Ok(axum::Json(Validation { valid: read.faults.is_empty(), errors: read.faults, warnings: read.warnings }))
 }

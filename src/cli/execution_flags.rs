@@ -2,6 +2,7 @@
 
 use clap::Args;
 use serde_json::value::RawValue;
+use serde_json::{Map, Value};
 
 use super::flags::ParameterFlags;
 use crate::config::{ByteSize, Seconds};
@@ -58,7 +59,40 @@ pub(super) struct ExecutionFlags {
     keep_kernel_on_failure: Option<Seconds>,
 }
 
+/// What a workflow or a sweep takes of [`ExecutionFlags`].
+pub(super) struct FlowExecution {
+    pub(super) parameters: Map<String, Value>,
+    pub(super) username: Option<String>,
+}
+
 impl ExecutionFlags {
+    /// For a workflow or a sweep, which `flag` names: how their notebooks are executed stands in their files.
+    ///
+    /// # Errors
+    /// `BadInput` for a flag that is for one notebook; else as [`ParameterFlags::parse`].
+    pub(super) fn into_flow(self, flag: &str) -> Result<FlowExecution> {
+        let given = [
+            ("--kernel", self.kernel.is_some()),
+            ("--kernel-gateway", self.kernel_gateway.is_some()),
+            ("--timeout", self.timeout.is_some()),
+            ("--cell-timeout", self.cell_timeout.is_some()),
+            ("--queue-timeout", self.queue_timeout.is_some()),
+            ("--priority", self.priority.is_some()),
+            ("--max-attempts", self.max_attempts.is_some()),
+            ("--max-memory", self.max_memory.is_some()),
+            ("--max-cpu-time", self.max_cpu_time.is_some()),
+            ("--max-processes", self.max_processes.is_some()),
+            ("--max-disk-writes", self.max_disk_writes.is_some()),
+            ("--keep-kernel-on-failure", self.keep_kernel_on_failure.is_some()),
+        ];
+        if let Some((other, _)) = given.iter().find(|(_, is_given)| *is_given) {
+            return Err(Error::bad_input(format!(
+                "{other} cannot be given with {flag}: how notebooks are executed stands in the file"
+            )));
+        }
+        Ok(FlowExecution { parameters: self.parameters.parse()?.to_exact_json()?, username: self.username })
+    }
+
     /// A submission of `notebook_path` with these flags, its result in place.
     ///
     /// # Errors

@@ -165,6 +165,15 @@ pub async fn run(cli: Cli) -> Result<Exit> {
 }
 
 /// A file that was named on the command line and cannot be used.
+/// The text of a file, or of standard input for `-`.
+fn read_file(file: &std::path::Path) -> Result<String> {
+    match file == std::path::Path::new("-") {
+        true => std::io::read_to_string(std::io::stdin()),
+        false => std::fs::read_to_string(file),
+    }
+    .map_err(|error| file_fault(file, "read", error))
+}
+
 fn file_fault(path: &std::path::Path, doing: &str, error: std::io::Error) -> Error {
     let message = match error.kind() {
         // What is missing is the file itself, or the folder that it is to stand in.

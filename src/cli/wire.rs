@@ -5,11 +5,10 @@ use serde_json::{Value, json};
 
 use crate::engine::Engine;
 use crate::engine::notebooks::NotebookRecord;
-use crate::engine::schedules::Target;
 use crate::engine::templates::{StoredTemplate, TemplateDetails};
 use crate::error::Result;
 use crate::execution::{Execution, human_duration};
-use crate::schedule::{Schedule, TickRecord};
+use crate::schedule::{Schedule, ScheduledRun, TickRecord};
 
 pub(super) fn template(template: &StoredTemplate) -> Value {
     json!({
@@ -77,7 +76,9 @@ pub(super) fn execution(engine: &Engine, execution: &Execution, queue_position: 
 }
 
 pub(super) fn schedule(engine: &Engine, schedule: &Schedule, last_run: Option<&TickRecord>) -> Result<Value> {
-    let Target::Execution(target) = engine.schedule_target(schedule)?;
+    let target = engine.schedule_target(schedule)?;
+    let asked = target.as_asked()?;
+    let asked = |field: &str| (target.field() == field).then_some(&asked);
     let definition = &schedule.definition;
     let next_runs = engine.next_runs(schedule, 5);
     Ok(json!({
@@ -89,8 +90,10 @@ pub(super) fn schedule(engine: &Engine, schedule: &Schedule, last_run: Option<&T
         "misfire_grace": definition.misfire_grace.as_secs_f64(),
         "overlap": definition.overlap,
         "paused": schedule.paused,
-        "execution": target.as_asked()?,
-        "scheduled_time_parameter": target.scheduled_time_parameter,
+        "execution": asked("execution"),
+        "sweep": asked("sweep"),
+        "workflow": asked("workflow"),
+        "scheduled_time_parameter": target.scheduled_time_parameter(),
         "next_run": next_runs.first(),
         "next_runs": next_runs,
         "queued_run": schedule.queued,
@@ -109,7 +112,9 @@ pub(super) fn schedule_run(run: &TickRecord) -> Value {
         "manual": run.manual,
         "outcome": run.outcome,
         "ticks": run.ticks,
-        "execution_id": run.execution_id,
+        "execution_id": run.run.and_then(ScheduledRun::execution_id),
+        "workflow_id": run.run.and_then(ScheduledRun::workflow_id),
+        "sweep_id": run.run.and_then(ScheduledRun::sweep_id),
         "status": run.status,
         "reason": run.reason,
         "recorded_at": run.recorded_at,

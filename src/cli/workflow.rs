@@ -8,7 +8,7 @@ use serde_json::json;
 use super::flags::{EngineFlags, ParameterFlags};
 use super::flows::{self, FlowIdArgs, FlowListArgs, FlowResultsArgs, FollowFlags};
 use super::print::{print, print_json, tell};
-use super::{Exit, file_fault};
+use super::{Exit, read_file};
 use crate::engine::Engine;
 use crate::engine::flows::{ReadWorkflow, StartFlow};
 use crate::error::Result;
@@ -154,16 +154,8 @@ pub(super) async fn run(args: WorkflowArgs) -> Result<Exit> {
     exit
 }
 
-fn read_file(file: &Path) -> Result<String> {
-    match file == Path::new("-") {
-        true => std::io::read_to_string(std::io::stdin()),
-        false => std::fs::read_to_string(file),
-    }
-    .map_err(|error| file_fault(file, "read", error))
-}
-
 /// The workflow of a file; `None` when it has faults, which have been told, a line each as compilers do.
-async fn read(engine: &Engine, file: &Path, text: &str) -> Result<Option<ReadWorkflow>> {
+pub(super) async fn read(engine: &Engine, file: &Path, text: &str) -> Result<Option<ReadWorkflow>> {
     let read = engine.read_workflow(text).await?;
     for fault in &read.faults {
         tell!("{}:{fault}", file.display());

@@ -7,7 +7,8 @@ use jiff::Timestamp;
 use super::{Database, lost, micros, on, returned, timestamp};
 use crate::error::{Error, Result};
 use crate::execution::{ExecutionId, ParentId};
-use crate::schedule::{Definition, Schedule, ScheduleId, TickRecord};
+use crate::flow::FlowId;
+use crate::schedule::{Definition, Schedule, ScheduleId, ScheduledRun, TickRecord};
 
 /// One row as it is stored.
 #[derive(sqlx::FromRow)]
@@ -63,6 +64,8 @@ struct TickRow {
     outcome: String,
     ticks: i64,
     execution_id: Option<i64>,
+    workflow_id: Option<i64>,
+    sweep_id: Option<i64>,
     status: Option<String>,
     reason: Option<String>,
     recorded_at: i64,
@@ -76,12 +79,20 @@ impl TickRow {
             manual: self.manual != 0,
             outcome: self.outcome.parse()?,
             ticks: self.ticks.unsigned_abs(),
-            execution_id: self.execution_id.map(ExecutionId),
+            run: run(self.execution_id, self.workflow_id, self.sweep_id),
             status: self.status.as_deref().map(str::parse).transpose()?,
             reason: self.reason,
             recorded_at: timestamp(self.recorded_at),
         })
     }
+}
+
+/// What the one id that is there is of.
+fn run(execution_id: Option<i64>, workflow_id: Option<i64>, sweep_id: Option<i64>) -> Option<ScheduledRun> {
+    let execution = execution_id.map(|id| ScheduledRun::Execution(ExecutionId(id)));
+    let workflow = || workflow_id.map(|id| ScheduledRun::Workflow(FlowId(id)));
+    let sweep = || sweep_id.map(|id| ScheduledRun::Sweep(FlowId(id)));
+    execution.or_else(workflow).or_else(sweep)
 }
 
 fn grace(definition: &Definition) -> i64 {
@@ -244,18 +255,22 @@ impl Database {
         Ok(next.map(timestamp))
     }
 
-    /// The executions that a parent has started and that have not ended, each with whether it was asked to stop.
+    /// What a parent has started and what has not ended, each with whether it was asked to stop.
     ///
     /// # Errors
     /// `Unavailable` when the database cannot be used.
-    pub async fn unfinished_children(&self, parent: ParentId) -> Result<Vec<(ExecutionId, bool)>> {
-        let rows: Vec<(i64, i64)> = on!(self, pool => sqlx::query_as(
-            "SELECT id, cancel_requested FROM executions WHERE parent = $1 AND status IN ('pending', 'running') ORDER BY id",
+    pub async fn unfinished_children(&self, parent: ParentId) -> Result<Vec<(ScheduledRun, bool)>> {
+        let rows: Vec<(Option<i64>, Option<i64>, Option<i64>, i64)> = on!(self, pool => sqlx::query_as(
+            "SELECT id, CAST(NULL AS BIGINT), CAST(NULL AS BIGINT), cancel_requested FROM executions \
+             WHERE parent = $1 AND status IN ('pending', 'running') \
+             UNION ALL SELECT NULL, CASE WHEN kind = 'workflow' THEN id END, CASE WHEN kind = 'sweep' THEN id END, \
+             cancel_requested FROM flows WHERE parent = $1 AND end_time IS NULL",
         )
         .bind(parent.to_string())
         .fetch_all(pool).await)
         .map_err(lost)?;
-        Ok(rows.into_iter().map(|(id, cancel)| (ExecutionId(id), cancel != 0)).collect())
+        let of = |(execution, workflow, sweep, cancel)| Some((run(execution, workflow, sweep)?, cancel != 0));
+        Ok(rows.into_iter().filter_map(of).collect())
     }
 
     /// What became of a schedule's ticks, newest first: those with a smaller id than `before`.
@@ -269,8 +284,9 @@ impl Database {
         limit: u32,
     ) -> Result<Vec<TickRecord>> {
         on!(self, pool => sqlx::query_as::<_, TickRow>(
-            "SELECT ticks.*, executions.status AS status FROM schedule_ticks AS ticks \
+            "SELECT ticks.*, COALESCE(executions.status, flows.status) AS status FROM schedule_ticks AS ticks \
              LEFT JOIN executions ON executions.id = ticks.execution_id \
+             LEFT JOIN flows ON flows.id = COALESCE(ticks.workflow_id, ticks.sweep_id) \
              WHERE ticks.schedule_id = $1 AND ($2 IS NULL OR ticks.id < $2) ORDER BY ticks.id DESC LIMIT $3",
         )
         .bind(schedule.0)

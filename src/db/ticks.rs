@@ -6,8 +6,8 @@ use jiff::Timestamp;
 use super::transaction::{Transaction, within};
 use super::{lost, micros, number};
 use crate::error::Result;
-use crate::execution::{ExecutionId, Parent};
-use crate::schedule::{Schedule, TickOutcome};
+use crate::execution::Parent;
+use crate::schedule::{Schedule, ScheduledRun, TickOutcome};
 
 /// How many ticks of each schedule are remembered.
 const REMEMBERED: i64 = 1000;
@@ -51,8 +51,8 @@ pub struct NewTick {
     pub outcome: TickOutcome,
     /// How many ticks this stands for.
     pub ticks: usize,
-    /// The execution that was accepted.
-    pub execution_id: Option<ExecutionId>,
+    /// What was accepted.
+    pub run: Option<ScheduledRun>,
     /// Why there is none.
     pub reason: Option<String>,
 }
@@ -85,15 +85,17 @@ impl Transaction {
     /// `Unavailable` when the database cannot be used.
     pub async fn record_tick(&mut self, schedule: &Schedule, tick: &NewTick, now: Timestamp) -> Result<()> {
         within!(self, connection => sqlx::query(
-            "INSERT INTO schedule_ticks (schedule_id, scheduled_time, manual, outcome, ticks, execution_id, reason, \
-             recorded_at) VALUES ($1, $2, $3, $4, $5, $6, $7, $8)",
+            "INSERT INTO schedule_ticks (schedule_id, scheduled_time, manual, outcome, ticks, execution_id, workflow_id, \
+             sweep_id, reason, recorded_at) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)",
         )
         .bind(schedule.id.0)
         .bind(micros(tick.scheduled_time))
         .bind(i64::from(tick.manual))
         .bind(tick.outcome.as_str())
         .bind(number(tick.ticks))
-        .bind(tick.execution_id.map(|id| id.0))
+        .bind(tick.run.and_then(ScheduledRun::execution_id).map(|id| id.0))
+        .bind(tick.run.and_then(ScheduledRun::workflow_id).map(|id| id.0))
+        .bind(tick.run.and_then(ScheduledRun::sweep_id).map(|id| id.0))
         .bind(&tick.reason)
         .bind(micros(now))
         .execute(connection).await.map(drop))
@@ -114,7 +116,8 @@ impl Transaction {
     /// `Unavailable` when the database cannot be used.
     pub async fn has_child(&mut self, parent: &Parent) -> Result<bool> {
         let found: Option<i64> = within!(self, connection => sqlx::query_scalar(
-            "SELECT id FROM executions WHERE parent = $1 AND child = $2",
+            "SELECT id FROM executions WHERE parent = $1 AND child = $2 \
+             UNION ALL SELECT id FROM flows WHERE parent = $1 AND child = $2",
         )
         .bind(parent.parent().to_string())
         .bind(&parent.child)

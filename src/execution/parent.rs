@@ -1,4 +1,4 @@
-//! What started an execution when it was no client: a workflow, a sweep, a schedule.
+//! What started an execution, a workflow or a sweep when it was no client: a workflow, a sweep, a schedule.
 
 use std::fmt;
 use std::str::FromStr;
@@ -68,6 +68,13 @@ impl FromStr for ParentId {
                 "`{text}` starts no executions: it must be workflow/ID, sweep/ID or schedule/ID"
             ))
         })
+    }
+}
+
+impl ParentId {
+    /// With one of what it started.
+    pub fn child(self, child: impl Into<String>) -> Parent {
+        Parent { kind: self.kind, id: self.id, child: child.into() }
     }
 }
 

@@ -16,7 +16,7 @@ use serde_json::{Map, Value};
 use utoipa::ToSchema;
 
 use crate::error::Error;
-use crate::execution::{CellError, ExecutionId, ExecutionStatus, MlflowLink, ParentId, ParentKind};
+use crate::execution::{CellError, ExecutionId, ExecutionStatus, MlflowLink, Parent, ParentKind};
 use crate::notebook::Parameter;
 use crate::workflow::Workflow;
 
@@ -144,13 +144,8 @@ pub struct Flow {
     pub warnings: Vec<String>,
     /// Its run in MLflow, whose children the runs of its executions are.
     pub mlflow: Option<MlflowLink>,
-}
-
-impl Flow {
-    /// What its executions name as their parent.
-    pub fn parent(&self) -> ParentId {
-        ParentId { kind: self.kind, id: self.id.0 }
-    }
+    /// What started it, when that was no client: a schedule.
+    pub parent: Option<Parent>,
 }
 
 /// A flow that is to be recorded.
@@ -174,6 +169,8 @@ pub struct NewFlow {
     pub mlflow: Option<MlflowLink>,
     /// What the client calls this request.
     pub idempotency_key: Option<String>,
+    /// What starts it, when that is no client: one flow for each child.
+    pub parent: Option<Parent>,
 }
 
 /// A step of a flow, and how many of its tasks are where.

@@ -6,7 +6,9 @@ use serde_json::{Map, Value};
 use utoipa::ToSchema;
 
 use super::{Flow, FlowId, FlowStep, FlowTask, StepStatus};
-use crate::execution::{CellError, ExecutionId, ExecutionStatus, MlflowLink, ParentKind, human_duration};
+use crate::execution::{
+    CellError, ExecutionId, ExecutionStatus, MlflowLink, Parent, ParentKind, human_duration,
+};
 use crate::workflow::graph::{Graph, graph};
 use crate::workflow::sweep::SweepPlan;
 
@@ -19,7 +21,7 @@ use crate::workflow::sweep::SweepPlan;
     "2026-05-04T03:00:00Z", "end_time": "2026-05-04T03:00:09Z", "duration": "9.0s", "error": null, "execution_id": 41,
     "output_path": "workflows/3-nightly/prepare.ipynb", "results": {"folds": [1, 2, 3, 4, 5]}}], "sweep": null,
     "output_directory": "workflows/3-nightly", "submitted_at": "2026-05-04T03:00:00Z", "end_time": null,
-    "deadline": null, "duration": "12s", "error": null, "warnings": [], "mlflow": null}))]
+    "deadline": null, "duration": "12s", "error": null, "warnings": [], "mlflow": null, "parent": null}))]
 pub struct FlowView {
     /// Its id.
     pub id: FlowId,
@@ -62,6 +64,9 @@ pub struct FlowView {
     /// Its run in MLflow, whose children the runs of its executions are; null when MLflow is not in use.
     #[schema(nullable)]
     pub mlflow: Option<MlflowLink>,
+    /// What started it, when that was no client: a schedule, and the time at which it was due.
+    #[schema(nullable)]
+    pub parent: Option<Parent>,
 }
 
 /// How many executions are where.
@@ -195,6 +200,7 @@ impl FlowView {
             error,
             warnings: flow.warnings,
             mlflow: flow.mlflow,
+            parent: flow.parent,
         }
     }
 }

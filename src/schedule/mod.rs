@@ -13,7 +13,7 @@ mod record;
 pub mod timetable;
 
 pub use policy::{CatchUp, Overlap};
-pub use record::{Definition, Schedule, ScheduleId, TickOutcome, TickRecord, check_name};
+pub use record::{Definition, Schedule, ScheduleId, ScheduledRun, TickOutcome, TickRecord, check_name};
 pub use timetable::Timetable;
 
 #[cfg(test)]

@@ -11,7 +11,8 @@ use utoipa::ToSchema;
 use super::policy::{CatchUp, Overlap};
 use super::timetable::Timetable;
 use crate::error::{Error, Result};
-use crate::execution::{ExecutionId, ExecutionStatus};
+use crate::execution::{ExecutionId, ExecutionStatus, ParentKind};
+use crate::flow::FlowId;
 
 /// The id of a schedule; once given, it names that schedule for ever.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize, ToSchema)]
@@ -83,7 +84,7 @@ pub struct Schedule {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum TickOutcome {
-    /// An execution was accepted.
+    /// An execution, a workflow or a sweep was accepted.
     Started,
     /// Nothing was run, as the policies want it.
     Skipped,
@@ -113,6 +114,62 @@ impl FromStr for TickOutcome {
     }
 }
 
+/// What a schedule has started.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum ScheduledRun {
+    /// An execution.
+    Execution(ExecutionId),
+    /// A workflow's run.
+    Workflow(FlowId),
+    /// A sweep.
+    Sweep(FlowId),
+}
+
+impl ScheduledRun {
+    /// A workflow's run, or a sweep.
+    pub fn flow(kind: ParentKind, id: FlowId) -> Self {
+        match kind {
+            ParentKind::Sweep => Self::Sweep(id),
+            ParentKind::Workflow | ParentKind::Schedule => Self::Workflow(id),
+        }
+    }
+
+    /// The execution, if it is one.
+    pub fn execution_id(self) -> Option<ExecutionId> {
+        match self {
+            Self::Execution(id) => Some(id),
+            Self::Workflow(_) | Self::Sweep(_) => None,
+        }
+    }
+
+    /// The workflow's run, if it is one.
+    pub fn workflow_id(self) -> Option<FlowId> {
+        match self {
+            Self::Workflow(id) => Some(id),
+            Self::Execution(_) | Self::Sweep(_) => None,
+        }
+    }
+
+    /// The sweep, if it is one.
+    pub fn sweep_id(self) -> Option<FlowId> {
+        match self {
+            Self::Sweep(id) => Some(id),
+            Self::Execution(_) | Self::Workflow(_) => None,
+        }
+    }
+}
+
+impl fmt::Display for ScheduledRun {
+    /// `execution 42`.
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Execution(id) => write!(formatter, "execution {id}"),
+            Self::Workflow(id) => write!(formatter, "workflow {id}"),
+            Self::Sweep(id) => write!(formatter, "sweep {id}"),
+        }
+    }
+}
+
 /// A tick, or several that were skipped together, and what became of it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct TickRecord {
@@ -126,9 +183,9 @@ pub struct TickRecord {
     pub outcome: TickOutcome,
     /// How many ticks this stands for: the first of them was due at `scheduled_time`.
     pub ticks: u64,
-    /// The execution, when one was accepted.
-    pub execution_id: Option<ExecutionId>,
-    /// How the execution stands, while it is recorded.
+    /// What was accepted, if anything was.
+    pub run: Option<ScheduledRun>,
+    /// How that stands, while it is recorded.
     pub status: Option<ExecutionStatus>,
     /// Why there is none.
     pub reason: Option<String>,

@@ -487,6 +487,7 @@ async fn what_a_workflow_came_to_is_kept_while_it_goes_on() {
         warnings: Vec::new(),
         mlflow: None,
         idempotency_key: Some("once".into()),
+        parent: None,
     };
     for place in Place::all().await {
         let database = place.open().await;

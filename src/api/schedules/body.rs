@@ -8,11 +8,14 @@ use serde_json::value::RawValue;
 use utoipa::ToSchema;
 
 use super::super::executions::body::ExecuteBody;
+use super::super::sweeps::SweepBody;
+use super::super::workflows::WorkflowBody;
 use crate::engine::Engine;
-use crate::engine::schedules::{ExecutionTarget, NewSchedule, Target};
+use crate::engine::schedules::{ExecutionTarget, NewSchedule, SweepTarget, Target, WorkflowTarget};
 use crate::error::{Error, FieldError, Result};
 use crate::execution::{ExecutionId, ExecutionStatus};
-use crate::schedule::{CatchUp, Overlap, Schedule, ScheduleId, TickOutcome, TickRecord};
+use crate::flow::FlowId;
+use crate::schedule::{CatchUp, Overlap, Schedule, ScheduleId, ScheduledRun, TickOutcome, TickRecord};
 
 /// How many of its next runs a schedule shows.
 const NEXT_RUNS: usize = 5;
@@ -45,7 +48,14 @@ pub(in crate::api) struct ScheduleBody {
     /// and `{scheduled_time:%Y-%m-%d}` for when the run was due; when it is not given, the result goes beside the notebook,
     /// as `NAME.schedule-3.20261127T020000Z.ipynb`.
     execution: Option<ExecuteBody>,
-    /// The parameter that is given the time at which the run was due, as `2026-11-27T03:00:00+01:00`.
+    /// In place of `execution`: a sweep, as in the body of `POST /api/v1/sweeps`. Its `output_directory` may have
+    /// `{scheduled_time:%Y-%m-%d}` as well; when it is not given, each run has a folder of its own.
+    sweep: Option<SweepBody>,
+    /// In place of `execution`: a workflow, as in the body of `POST /api/v1/workflows`. Its `output_directory` may have
+    /// `{scheduled_time:%Y-%m-%d}` as well; when it is not given, each run has a folder of its own.
+    workflow: Option<WorkflowBody>,
+    /// The parameter that is given the time at which the run was due, as `2026-11-27T03:00:00+01:00`. A workflow has to
+    /// declare it; a sweep gives it to every point.
     #[schema(example = "run_date")]
     scheduled_time_parameter: Option<String>,
     /// Whether it is created without running anything until it is resumed. A change leaves it as it is.
@@ -59,13 +69,31 @@ impl ScheduleBody {
     /// `Invalid` for a field that cannot be.
     pub(super) fn parse(self) -> Result<NewSchedule> {
         let given = |text: Option<String>| text.filter(|text| !text.is_empty());
-        let execution = self.execution.ok_or_else(|| {
-            Error::invalid("`execution` is missing: say what is to be executed")
-                .with_field("execution", "is missing")
-        })?;
-        let target = ExecutionTarget {
-            submit: execution.parse(None)?,
-            scheduled_time_parameter: given(self.scheduled_time_parameter),
+        let scheduled_time_parameter = given(self.scheduled_time_parameter);
+        let target = match (self.execution, self.sweep, self.workflow) {
+            (Some(execution), None, None) => {
+                let submit = execution.parse(None)?;
+                Target::Execution(Box::new(ExecutionTarget { submit, scheduled_time_parameter }))
+            }
+            (None, Some(sweep), None) => {
+                let request = sweep.parse().map_err(|error| error.within("sweep"))?;
+                Target::Sweep(Box::new(SweepTarget { request, scheduled_time_parameter }))
+            }
+            (None, None, Some(workflow)) => {
+                let sent = workflow.parse().map_err(|error| error.within("workflow"))?;
+                Target::Workflow(Box::new(WorkflowTarget { scheduled_time_parameter, ..sent }))
+            }
+            (None, None, None) => {
+                return Err(Error::invalid(
+                    "`execution` is missing: say what is to be executed, or give a `sweep` or a `workflow`",
+                )
+                .with_field("execution", "is missing; or give a `sweep` or a `workflow`"));
+            }
+            (execution, ..) => {
+                let field = if execution.is_some() { "execution" } else { "workflow" };
+                let what = "only one of `execution`, `sweep` and `workflow` can be given";
+                return Err(Error::invalid(what).with_field(field, what));
+            }
         };
         Ok(NewSchedule {
             name: self.name,
@@ -74,7 +102,7 @@ impl ScheduleBody {
             catch_up: self.catch_up.unwrap_or_default(),
             misfire_grace: self.misfire_grace.map(grace).transpose()?,
             overlap: self.overlap.unwrap_or_default(),
-            target: Target::Execution(Box::new(target)),
+            target,
         })
     }
 }
@@ -90,7 +118,9 @@ fn grace(seconds: f64) -> Result<Duration> {
 pub(super) fn in_body(error: Error) -> Error {
     const OWN: [&str; 6] =
         ["name", "cron", "time_zone", "misfire_grace", "execution", "scheduled_time_parameter"];
-    let place = |it: &FieldError| match OWN.contains(&it.field.as_str()) {
+    // What is wrong with a sweep or a workflow has its place already.
+    let is_placed = |field: &str| matches!(field.split(['.', '[']).next(), Some("sweep" | "workflow"));
+    let place = |it: &FieldError| match OWN.contains(&it.field.as_str()) || is_placed(&it.field) {
         true => it.clone(),
         false => FieldError { field: format!("execution.{}", it.field), message: it.message.clone() },
     };
@@ -103,11 +133,11 @@ pub(super) fn in_body(error: Error) -> Error {
 #[schema(as = Schedule, example = json!({"schedule_id": 3, "name": "nightly churn", "cron": "0 2 * * *",
     "time_zone": "Europe/Berlin", "catch_up": "last", "misfire_grace": 60.0, "overlap": "skip", "paused": false,
     "execution": {"notebook_path": "ann/projects/churn.ipynb", "username": "ann", "parameters": {"alpha": 0.2},
-        "output_path": "ann/nightly/churn-{scheduled_time:%Y-%m-%d}.ipynb"},
+        "output_path": "ann/nightly/churn-{scheduled_time:%Y-%m-%d}.ipynb"}, "sweep": null, "workflow": null,
     "scheduled_time_parameter": "run_date", "next_run": "2026-11-28T01:00:00Z",
     "next_runs": ["2026-11-28T01:00:00Z", "2026-11-29T01:00:00Z"], "queued_run": null,
     "last_run": {"run_id": 17, "scheduled_time": "2026-11-27T01:00:00Z", "manual": false, "outcome": "started",
-        "ticks": 1, "execution_id": 42, "status": "success", "reason": null, "recorded_at": "2026-11-27T01:00:00Z"},
+        "ticks": 1, "execution_id": 42, "workflow_id": null, "sweep_id": null, "status": "success", "reason": null, "recorded_at": "2026-11-27T01:00:00Z"},
     "skipped": 0, "last_error": null, "created_at": "2026-05-04T03:02:00Z", "updated_at": "2026-05-04T03:02:00Z"}))]
 pub(in crate::api) struct View {
     /// Its id.
@@ -126,9 +156,15 @@ pub(in crate::api) struct View {
     overlap: Overlap,
     /// Whether nothing is run until it is resumed.
     paused: bool,
-    /// What is executed, as it was asked for.
-    #[schema(value_type = Object)]
+    /// What is executed, as it was asked for; null when it is a sweep or a workflow.
+    #[schema(value_type = Option<Object>)]
     execution: Option<Box<RawValue>>,
+    /// The sweep that is started, as it was asked for.
+    #[schema(value_type = Option<Object>)]
+    sweep: Option<Box<RawValue>>,
+    /// The workflow that is started, as it was asked for.
+    #[schema(value_type = Option<Object>)]
+    workflow: Option<Box<RawValue>>,
     /// The parameter that is given the time at which a run was due.
     scheduled_time_parameter: Option<String>,
     /// When it runs next; null while it is paused.
@@ -166,7 +202,9 @@ impl View {
     }
 
     pub(super) fn new(schedule: Schedule, engine: &Engine) -> Result<Self> {
-        let Target::Execution(target) = engine.schedule_target(&schedule)?;
+        let target = engine.schedule_target(&schedule)?;
+        let (field, asked) = (target.field(), target.as_asked()?);
+        let asked = |name: &str| (name == field).then(|| asked.clone());
         let next_runs = engine.next_runs(&schedule, NEXT_RUNS);
         let definition = schedule.definition;
         Ok(Self {
@@ -178,8 +216,10 @@ impl View {
             misfire_grace: definition.misfire_grace.as_secs_f64(),
             overlap: definition.overlap,
             paused: schedule.paused,
-            execution: Some(target.as_asked()?),
-            scheduled_time_parameter: target.scheduled_time_parameter,
+            execution: asked("execution"),
+            sweep: asked("sweep"),
+            workflow: asked("workflow"),
+            scheduled_time_parameter: target.scheduled_time_parameter().map(str::to_owned),
             next_run: next_runs.first().copied(),
             next_runs,
             queued_run: schedule.queued,
@@ -203,14 +243,19 @@ pub(in crate::api) struct Run {
     scheduled_time: Timestamp,
     /// Whether somebody asked for it.
     manual: bool,
-    /// `started`: there is an execution. `skipped`: the policies wanted none. `failed`: none could be made.
+    /// `started`: there is an execution, a workflow's run or a sweep. `skipped`: the policies wanted none. `failed`: none could
+    /// be made.
     outcome: TickOutcome,
     /// How many times this stands for, `scheduled_time` being the first: those that were missed are skipped together, and
     /// counted up to 1000.
     ticks: u64,
     /// The execution.
     execution_id: Option<ExecutionId>,
-    /// How the execution stands, while it is recorded.
+    /// The workflow's run, for `/api/v1/workflows/{id}`.
+    workflow_id: Option<FlowId>,
+    /// The sweep, for `/api/v1/sweeps/{id}`.
+    sweep_id: Option<FlowId>,
+    /// How that stands, while it is recorded.
     #[schema(nullable)]
     status: Option<ExecutionStatus>,
     /// Why there is none.
@@ -228,7 +273,9 @@ impl Run {
             manual: tick.manual,
             outcome: tick.outcome,
             ticks: tick.ticks,
-            execution_id: tick.execution_id,
+            execution_id: tick.run.and_then(ScheduledRun::execution_id),
+            workflow_id: tick.run.and_then(ScheduledRun::workflow_id),
+            sweep_id: tick.run.and_then(ScheduledRun::sweep_id),
             status: tick.status,
             reason: tick.reason,
             recorded_at: tick.recorded_at,

@@ -20,7 +20,10 @@ use super::openapi::{
 use crate::engine::Engine;
 use crate::engine::schedules::{DEFAULT_TIME_ZONE, MOST_NEXT_RUNS};
 use crate::error::{Error, Result};
-use crate::schedule::ScheduleId;
+use crate::execution::ParentKind;
+use crate::flow::FlowId;
+use crate::flow::view::FlowView;
+use crate::schedule::{ScheduleId, ScheduledRun};
 use body::{Run, ScheduleBody, View, in_body};
 
 /// How many next runs are shown when nothing is said.
@@ -39,7 +42,7 @@ pub(super) struct Schedules {
 /// One page of what became of a schedule's times.
 #[derive(Serialize, ToSchema)]
 #[schema(example = json!({"runs": [{"run_id": 17, "scheduled_time": "2026-11-27T01:00:00Z", "manual": false,
-    "outcome": "skipped", "ticks": 1, "execution_id": null, "status": null,
+    "outcome": "skipped", "ticks": 1, "execution_id": null, "workflow_id": null, "sweep_id": null, "status": null,
     "reason": "the run before it had not ended", "recorded_at": "2026-11-27T01:00:00Z"}], "next_cursor": null}))]
 pub(super) struct Runs {
     /// Newest first; the last thousand are remembered.
@@ -91,7 +94,8 @@ pub(super) struct PreviewQuery {
     count: Option<u32>,
 }
 
-/// Creates a schedule. What is to be executed is checked as by `POST /execute-notebook`. One that exists already with the
+/// Creates a schedule. What is to be executed is checked as by `POST /execute-notebook`, a sweep and a workflow as by their
+/// own routes; they are read and checked again each time. One that exists already with the
 /// same name and definition is answered as it is, with 200.
 #[utoipa::path(post, path = "/api/v1/schedules", tag = "schedules", operation_id = "create_schedule",
     request_body = ScheduleBody,
@@ -177,7 +181,7 @@ pub(super) async fn update(
     Ok(axum::Json(View::in_full(schedule, &engine).await?))
 }
 
-/// Forgets a schedule; its executions stay.
+/// Forgets a schedule; what it has started stays.
 #[utoipa::path(delete, path = "/api/v1/schedules/{id}", tag = "schedules", operation_id = "delete_schedule",
     params(("id" = i64, Path, description = "`schedule_id`", example = 3)),
     responses((status = 200, description = "It is forgotten", body = Value,
@@ -207,20 +211,42 @@ pub(super) async fn resume(State(engine): State<Engine>, Id(id): Id) -> Answer<a
     Ok(axum::Json(View::in_full(schedule, &engine).await?))
 }
 
-/// Runs what a schedule is for at once, beside what runs already, also while it is paused. Its times stay as they are.
+/// What was started at once.
+#[derive(Serialize, ToSchema)]
+#[serde(untagged)]
+pub(super) enum RunStarted {
+    /// An execution.
+    Execution(Started),
+    /// A workflow's run, or a sweep.
+    Flow(Box<FlowView>),
+}
+
+/// Runs what a schedule is for at once, beside what runs already, also while it is paused. Its times stay as they are. The
+/// answer is that of `POST /execute-notebook?wait=none`, `POST /api/v1/sweeps` or `POST /api/v1/workflows`.
 #[utoipa::path(post, path = "/api/v1/schedules/{id}/run", tag = "schedules", operation_id = "run_schedule",
     params(("id" = i64, Path, description = "`schedule_id`", example = 3)),
-    responses((status = 202, description = "It is accepted", body = Started, example = json!({"status": "pending",
+    responses((status = 202, description = "It is accepted", body = RunStarted, example = json!({"status": "pending",
             "execution_id": 43, "notebook_url": "http://127.0.0.1:8000/user/ann/lab/tree/ann/churn.ipynb",
             "status_url": "http://127.0.0.1:8002/execution-status/43", "error": null})),
         ConflictProblem, InvalidProblem, LookupProblems))]
 pub(super) async fn run(State(api): State<Api>, Id(id): Id, BaseUrl(base): BaseUrl) -> Answer<Response> {
     let engine = api.engine.clone();
-    let id = super::whole(async move { engine.run_schedule(ScheduleId(id)).await }).await?;
-    let execution = api.engine.execution(id).await?;
-    let started = Started::new(&execution, execution.status, &api.engine, &base);
-    Ok((StatusCode::ACCEPTED, [(header::LOCATION, started.status_url.clone())], axum::Json(started))
-        .into_response())
+    let run = super::whole(async move { engine.run_schedule(ScheduleId(id)).await }).await?;
+    let (location, started) = match run {
+        ScheduledRun::Execution(id) => {
+            let execution = api.engine.execution(id).await?;
+            let started = Started::new(&execution, execution.status, &api.engine, &base);
+            (started.status_url.clone(), RunStarted::Execution(started))
+        }
+        ScheduledRun::Workflow(id) => flow_started(&api, ParentKind::Workflow, id, &base).await?,
+        ScheduledRun::Sweep(id) => flow_started(&api, ParentKind::Sweep, id, &base).await?,
+    };
+    Ok((StatusCode::ACCEPTED, [(header::LOCATION, location)], axum::Json(started)).into_response())
+}
+
+async fn flow_started(api: &Api, kind: ParentKind, id: FlowId, base: &str) -> Result<(String, RunStarted)> {
+    let view = api.engine.flow_view(kind, id).await?;
+    Ok((format!("{base}/api/v1/{kind}s/{id}"), RunStarted::Flow(Box::new(view))))
 }
 
 /// What became of a schedule's times, newest first, page by page.

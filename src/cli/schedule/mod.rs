@@ -1,6 +1,7 @@
 //! `bindery schedule`: what is to run at the times of a cron expression.
 
 mod define;
+mod target;
 
 use clap::{Args, Subcommand};
 use jiff::Timestamp;
@@ -9,12 +10,12 @@ use serde_json::json;
 use super::executions::submit::warn_without_service;
 use super::flags::EngineFlags;
 use super::print::{print, print_json, properties, shortened, table, tell, time};
-use super::{Exit, wire};
+use super::{Exit, flows, wire};
 use crate::engine::Engine;
-use crate::engine::schedules::{DEFAULT_TIME_ZONE, MOST_NEXT_RUNS, Target};
+use crate::engine::schedules::{DEFAULT_TIME_ZONE, MOST_NEXT_RUNS};
 use crate::error::Result;
-use crate::execution::human_duration;
-use crate::schedule::{Schedule, ScheduleId, TickOutcome, TickRecord, Timetable};
+use crate::execution::{ParentKind, human_duration};
+use crate::schedule::{Schedule, ScheduleId, ScheduledRun, TickRecord, Timetable};
 
 /// Create, list, pause and change schedules
 ///
@@ -29,10 +30,12 @@ pub(super) struct ScheduleArgs {
 
 #[derive(Debug, Subcommand)]
 enum ScheduleCommand {
-    /// Schedule a notebook
+    /// Schedule a notebook, a workflow or a sweep
     #[command(after_help = "Examples:
   bindery schedule create nightly ada/train.ipynb --cron '0 2 * * *' --time-zone Europe/Berlin
   bindery schedule create hourly ada/report.ipynb --cron @hourly -p region eu --overlap queue
+  bindery schedule create flow --workflow nightly.yaml --cron '0 3 * * *' --scheduled-time-parameter day
+  bindery schedule create grid --sweep grid.yaml --cron @weekly
   bindery schedule create daily ada/report.ipynb --cron '30 6 * * mon-fri' \\
       --output 'ada/reports/{scheduled_time:%Y-%m-%d}.ipynb' --scheduled-time-parameter run_date")]
     Create(Box<define::CreateArgs>),
@@ -66,7 +69,7 @@ enum ScheduleCommand {
     #[command(after_help = "Examples:\n  bindery schedule update nightly --cron '0 3 * * *'\n  \
                       bindery schedule update nightly -p alpha 0.3 --overlap queue")]
     Update(Box<define::UpdateArgs>),
-    /// Forget a schedule; its executions stay
+    /// Forget a schedule; what it has started stays
     #[command(after_help = "Examples:\n  bindery schedule delete nightly")]
     Delete(OneArgs),
 }
@@ -131,23 +134,24 @@ struct RunsArgs {
 
 pub(super) async fn run(args: ScheduleArgs) -> Result<Exit> {
     let engine = args.flags.open().await?;
-    let done = match args.command {
+    let done = |done: Result<()>| done.map(|()| Exit::Success);
+    let exit = match args.command {
         ScheduleCommand::Create(args) => define::create(&engine, *args).await,
         ScheduleCommand::Update(args) => define::update(&engine, *args).await,
-        ScheduleCommand::List(args) => list(&engine, args).await,
-        ScheduleCommand::Show(args) => {
-            let schedule = engine.find_schedule(&args.schedule).await?;
-            show(&engine, &schedule, args.json).await
-        }
-        ScheduleCommand::Next(args) => next(&engine, args).await,
-        ScheduleCommand::Runs(args) => runs(&engine, args).await,
-        ScheduleCommand::Pause(args) => set_paused(&engine, args, true).await,
-        ScheduleCommand::Resume(args) => set_paused(&engine, args, false).await,
-        ScheduleCommand::Run(args) => run_now(&engine, args).await,
-        ScheduleCommand::Delete(args) => delete(&engine, args).await,
+        ScheduleCommand::List(args) => done(list(&engine, args).await),
+        ScheduleCommand::Show(args) => match engine.find_schedule(&args.schedule).await {
+            Ok(schedule) => done(show(&engine, &schedule, args.json).await),
+            Err(error) => Err(error),
+        },
+        ScheduleCommand::Next(args) => done(next(&engine, args).await),
+        ScheduleCommand::Runs(args) => done(runs(&engine, args).await),
+        ScheduleCommand::Pause(args) => done(set_paused(&engine, args, true).await),
+        ScheduleCommand::Resume(args) => done(set_paused(&engine, args, false).await),
+        ScheduleCommand::Run(args) => done(run_now(&engine, args).await),
+        ScheduleCommand::Delete(args) => done(delete(&engine, args).await),
     };
     engine.close().await;
-    done.map(|()| Exit::Success)
+    exit
 }
 
 async fn last_run(engine: &Engine, schedule: &Schedule) -> Result<Option<TickRecord>> {
@@ -191,10 +195,10 @@ async fn list(engine: &Engine, args: ListArgs) -> Result<()> {
 }
 
 fn in_short(run: &TickRecord) -> String {
-    match (run.outcome, run.execution_id, run.status) {
-        (TickOutcome::Started, Some(id), Some(status)) => format!("execution {id}: {status}"),
-        (TickOutcome::Started, Some(id), None) => format!("execution {id}"),
-        (outcome, ..) => outcome.as_str().to_owned(),
+    match (run.run, run.status) {
+        (Some(started), Some(status)) => format!("{started}: {status}"),
+        (Some(started), None) => started.to_string(),
+        (None, _) => run.outcome.as_str().to_owned(),
     }
 }
 
@@ -203,13 +207,10 @@ async fn show(engine: &Engine, schedule: &Schedule, as_json: bool) -> Result<()>
     if as_json {
         return print_json(&wire::schedule(engine, schedule, last.as_ref())?);
     }
-    let Target::Execution(target) = engine.schedule_target(schedule)?;
-    let (definition, submit) = (&schedule.definition, &target.submit);
+    let definition = &schedule.definition;
     let timetable = definition.timetable()?;
     let next = engine.next_runs(schedule, 5).into_iter().map(|it| both_times(&timetable, it));
-    let output =
-        submit.output_path.clone().unwrap_or_else(|| "beside the notebook, with the time".to_owned());
-    let mut text = properties([
+    let mut rows = vec![
         ("schedule", Some(schedule.id.to_string())),
         ("name", Some(definition.name.clone())),
         ("cron", Some(definition.cron.clone())),
@@ -220,11 +221,9 @@ async fn show(engine: &Engine, schedule: &Schedule, as_json: bool) -> Result<()>
             Some(format!("{}, after {}", definition.catch_up, human_duration(definition.misfire_grace))),
         ),
         ("overlap", Some(definition.overlap.to_string())),
-        ("notebook", Some(submit.notebook_path.clone())),
-        ("output", Some(output)),
-        ("username", submit.username.clone()),
-        ("kernel", submit.kernel_name.clone()),
-        ("time goes to", target.scheduled_time_parameter.clone()),
+    ];
+    rows.extend(target::described(&engine.schedule_target(schedule)?));
+    rows.extend([
         ("waits", schedule.queued.map(|it| both_times(&timetable, it))),
         ("last run", last.as_ref().map(|run| format!("{}, {}", time(run.scheduled_time), in_short(run)))),
         ("skipped", Some(schedule.skipped.to_string()).filter(|_| schedule.skipped > 0)),
@@ -232,6 +231,7 @@ async fn show(engine: &Engine, schedule: &Schedule, as_json: bool) -> Result<()>
         ("created", Some(time(schedule.created_at))),
         ("changed", Some(time(schedule.updated_at)).filter(|_| schedule.updated_at != schedule.created_at)),
     ]);
+    let mut text = properties(rows);
     for next in next {
         text.push_str(&format!("next run: {next}\n"));
     }
@@ -294,13 +294,13 @@ async fn runs(engine: &Engine, args: RunsArgs) -> Result<()> {
             time(run.scheduled_time),
             if run.manual { "by hand" } else { "on time" }.to_owned(),
             run.outcome.as_str().to_owned(),
-            run.execution_id.map_or_else(|| "-".to_owned(), |id| id.to_string()),
+            run.run.map_or_else(|| "-".to_owned(), |started| started.to_string()),
             run.status.map_or_else(|| "-".to_owned(), |status| status.to_string()),
             count + &run.reason.as_deref().map(|reason| shortened(reason, 80)).unwrap_or_default(),
         ]
     };
     let rows: Vec<_> = runs.iter().map(row).collect();
-    print(&table(["ID", "DUE", "BY", "OUTCOME", "EXECUTION", "STATUS", "REASON"], &rows))?;
+    print(&table(["ID", "DUE", "BY", "OUTCOME", "RUN", "STATUS", "REASON"], &rows))?;
     if let Some(next) = next {
         tell!("there are more: --before {next}");
     }
@@ -325,14 +325,21 @@ async fn set_paused(engine: &Engine, args: OneArgs, paused: bool) -> Result<()> 
 
 async fn run_now(engine: &Engine, args: OneArgs) -> Result<()> {
     let id = engine.find_schedule(&args.schedule).await?.id;
-    let execution = engine.run_schedule(id).await?;
-    warn_without_service(engine, &format!("execution {execution} stays pending")).await;
-    if args.json {
-        return print_json(&wire::execution(engine, &engine.execution(execution).await?, None));
-    }
-    print(&format!(
-        "execution {execution} is pending: `bindery executions wait {execution}` waits for its end\n"
-    ))
+    let run = engine.run_schedule(id).await?;
+    let (kind, id) = match run {
+        ScheduledRun::Execution(id) => {
+            warn_without_service(engine, &format!("execution {id} stays pending")).await;
+            if args.json {
+                return print_json(&wire::execution(engine, &engine.execution(id).await?, None));
+            }
+            return print(&format!(
+                "execution {id} is pending: `bindery executions wait {id}` waits for its end\n"
+            ));
+        }
+        ScheduledRun::Workflow(id) => (ParentKind::Workflow, id),
+        ScheduledRun::Sweep(id) => (ParentKind::Sweep, id),
+    };
+    flows::follow(engine, kind, id, false, args.json).await.map(drop)
 }
 
 async fn delete(engine: &Engine, args: OneArgs) -> Result<()> {

@@ -13,7 +13,8 @@ use crate::execution::ExecutionStatus;
 use crate::flow::{Flow, FlowId, FlowStep, NewFlow};
 
 impl Transaction {
-    /// Records a flow with its steps, which all wait; `None` when its idempotency key is taken.
+    /// Records a flow with its steps, which all wait; `None` when its idempotency key, or its place at its
+    /// parent, is taken.
     ///
     /// # Errors
     /// `Unavailable` when the database cannot be used.
@@ -31,8 +32,9 @@ impl Transaction {
         let deadline = workflow.timeout.map(|timeout| super::super::leases::expiry(now, timeout));
         let ids: Vec<i64> = within!(self, connection => sqlx::query_scalar(
             "INSERT INTO flows (kind, name, username, status, definition, request, parameters, output_directory, \
-             submitted_at, deadline, wake_at, warnings, mlflow, mlflow_open, idempotency_key) \
-             VALUES ($1, $2, $3, 'running', $4, $5, $6, $7, $8, $9, $8, $10, $11, $12, $13) \
+             submitted_at, deadline, wake_at, warnings, mlflow, mlflow_open, idempotency_key, parent, \
+             child) \
+             VALUES ($1, $2, $3, 'running', $4, $5, $6, $7, $8, $9, $8, $10, $11, $12, $13, $14, $15) \
              ON CONFLICT DO NOTHING RETURNING id",
         )
         .bind(flow.kind.as_str())
@@ -48,6 +50,8 @@ impl Transaction {
         .bind(&link)
         .bind(i64::from(is_tracked))
         .bind(&flow.idempotency_key)
+        .bind(flow.parent.as_ref().map(|parent| parent.parent().to_string()))
+        .bind(flow.parent.as_ref().map(|parent| parent.child.as_str()))
         .fetch_all(connection).await)
         .map_err(lost)?;
         let Some(id) = returned(ids).map(FlowId) else { return Ok(None) };

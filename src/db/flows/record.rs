@@ -2,7 +2,7 @@
 
 use super::super::{from_json, timestamp};
 use crate::error::Result;
-use crate::execution::{ExecutionId, ParentKind};
+use crate::execution::{ExecutionId, ParentId, ParentKind};
 use crate::flow::{Flow, FlowId, FlowStep, FlowTask};
 
 #[derive(sqlx::FromRow)]
@@ -23,6 +23,8 @@ pub(super) struct FlowRow {
     error: Option<String>,
     warnings: String,
     mlflow: Option<String>,
+    parent: Option<String>,
+    child: Option<String>,
 }
 
 impl FlowRow {
@@ -44,6 +46,10 @@ impl FlowRow {
             error: self.error.as_deref().map(from_json).transpose()?,
             warnings: from_json(&self.warnings)?,
             mlflow: self.mlflow.as_deref().map(from_json).transpose()?,
+            parent: match self.parent.zip(self.child) {
+                Some((parent, child)) => Some(parent.parse::<ParentId>()?.child(child)),
+                None => None,
+            },
         })
     }
 }

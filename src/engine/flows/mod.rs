@@ -5,15 +5,17 @@ mod begin;
 mod check;
 mod running;
 mod shown;
-mod sweeps;
+pub(in crate::engine) mod sweeps;
 mod tracking;
 
 use std::time::Duration;
 
+use jiff::Timestamp;
 use serde_json::{Map, Value};
 
 use super::{Engine, Milestone};
 pub use crate::db::FlowFilter;
+use crate::db::Transaction;
 use crate::error::{Error, Result};
 use crate::execution::ParentKind;
 use crate::flow::table::Table;
@@ -57,35 +59,42 @@ impl Engine {
             return Ok(first);
         }
         let new = self.prepare_flow(&start).await?;
+        let new = self.track_flow(new).await;
+        let mut transaction = self.database().begin().await?;
+        let Some(id) = insert_flow(&mut transaction, &new, self.database().now()).await? else {
+            drop(transaction);
+            self.drop_flow_tracking(new.mlflow.as_ref()).await;
+            let first = self.flow_asked_before(&start).await?;
+            return first.ok_or_else(|| Error::internal("the database gave a flow no id"));
+        };
+        transaction.commit().await?;
+        self.begin_flow(id, &new).await;
+        Ok(id)
+    }
+
+    /// Makes the run in MLflow of a flow that is about to be recorded.
+    pub(in crate::engine) async fn track_flow(&self, new: NewFlow) -> NewFlow {
         let mut new = NewFlow { mlflow: self.start_flow_tracking(&new).await, ..new };
         new.warnings.extend(new.mlflow.as_ref().and_then(|link| link.error.clone()));
-        let mut transaction = self.database().begin().await?;
-        let (kind, name) = (start.kind, &start.workflow.name);
-        let directory = |id: FlowId| plan::output_directory(kind.as_str(), id.0, name);
-        let inserted = transaction.insert_flow(&new, directory, self.database().now()).await?;
-        let id = match inserted {
-            Some(id) => {
-                transaction.commit().await?;
-                id
-            }
-            None => {
-                drop(transaction);
-                self.drop_flow_tracking(new.mlflow.as_ref()).await;
-                let first = self.flow_asked_before(&start).await?;
-                return first.ok_or_else(|| Error::internal("the database gave a flow no id"));
-            }
-        };
+        new
+    }
+
+    /// Lets a flow begin that has just been recorded.
+    pub(in crate::engine) async fn begin_flow(&self, id: FlowId, new: &NewFlow) {
+        let kind = new.kind;
         tracing::info!(flow.id = %id, flow.kind = %kind, "a {kind} was accepted");
         // It is accepted; what fails from here on is done by whoever coordinates.
         if let Err(error) = self.advance_flow(id).await {
             tracing::warn!(flow.id = %id, %error, "a {kind} cannot begin now");
         }
         self.name_flow_run(kind, id, new.mlflow.as_ref()).await;
-        Ok(id)
     }
 
     /// A flow that could be accepted, with what is known of its notebooks.
-    async fn prepare_flow(&self, start: &StartFlow) -> Result<NewFlow> {
+    ///
+    /// # Errors
+    /// As [`Engine::start_flow`].
+    pub(in crate::engine) async fn prepare_flow(&self, start: &StartFlow) -> Result<NewFlow> {
         let CheckedWorkflow { declared, warnings, faults } =
             self.check_workflow(&start.workflow, &Places::default()).await?;
         let faults: Vec<_> = faults.into_iter().map(|fault| as_asked(start.kind, fault)).collect();
@@ -122,6 +131,7 @@ impl Engine {
             warnings: warnings.iter().map(ToString::to_string).collect(),
             mlflow: None,
             idempotency_key: start.idempotency_key.clone(),
+            parent: None,
         })
     }
 
@@ -252,6 +262,20 @@ impl Engine {
             tokio::time::sleep(Duration::from_millis(20)).await;
         }
     }
+}
+
+/// Records a flow; `None` when its idempotency key, or its place at its parent, is taken.
+///
+/// # Errors
+/// `Unavailable` when the database cannot be used.
+pub(in crate::engine) async fn insert_flow(
+    transaction: &mut Transaction,
+    new: &NewFlow,
+    now: Timestamp,
+) -> Result<Option<FlowId>> {
+    let name = &new.definition.workflow.name;
+    let directory = |id: FlowId| plan::output_directory(new.kind.as_str(), id.0, name);
+    transaction.insert_flow(new, directory, now).await
 }
 
 /// A fault with the name that a field has in the request for a sweep, where there are no steps.

@@ -15,21 +15,28 @@ impl Engine {
     /// # Errors
     /// As [`SweepRequest::compile`] and [`Engine::start_flow`]: then nothing has begun.
     pub async fn start_sweep(&self, sweep: SweepRequest, idempotency_key: Option<String>) -> Result<FlowId> {
-        // As it was asked for, without the seed that is chosen now: so it is known again.
-        let request = serde_json::to_value(&sweep)
-            .map_err(|error| Error::internal("a sweep cannot be written as JSON").with_source(error))?;
-        let (username, output_directory) = (sweep.username.clone(), sweep.output_directory.clone());
-        // As large as every reader of JSON holds it, JavaScript's too.
-        let workflow = sweep.compile(|| uuid::Uuid::new_v4().as_u64_pair().0 >> 11)?;
-        self.start_flow(StartFlow {
-            kind: ParentKind::Sweep,
-            workflow,
-            request,
-            parameters: Map::new(),
-            username,
-            output_directory,
-            idempotency_key,
-        })
-        .await
+        self.start_flow(flow_of(sweep, idempotency_key)?).await
     }
+}
+
+/// The flow of a sweep: its points, counted and made.
+///
+/// # Errors
+/// As [`SweepRequest::compile`].
+pub(in crate::engine) fn flow_of(sweep: SweepRequest, idempotency_key: Option<String>) -> Result<StartFlow> {
+    // As it was asked for, without the seed that is chosen now: so it is known again.
+    let request = serde_json::to_value(&sweep)
+        .map_err(|error| Error::internal("a sweep cannot be written as JSON").with_source(error))?;
+    let (username, output_directory) = (sweep.username.clone(), sweep.output_directory.clone());
+    // As large as every reader of JSON holds it, JavaScript's too.
+    let workflow = sweep.compile(|| uuid::Uuid::new_v4().as_u64_pair().0 >> 11)?;
+    Ok(StartFlow {
+        kind: ParentKind::Sweep,
+        workflow,
+        request,
+        parameters: Map::new(),
+        username,
+        output_directory,
+        idempotency_key,
+    })
 }

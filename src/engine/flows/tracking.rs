@@ -75,7 +75,7 @@ impl Engine {
     }
 
     /// Ends the run of a flow that was not recorded after all.
-    pub(super) async fn drop_flow_tracking(&self, link: Option<&MlflowLink>) {
+    pub(in crate::engine) async fn drop_flow_tracking(&self, link: Option<&MlflowLink>) {
         let Some((client, run_id)) = self.mlflow().zip(link.and_then(|link| link.run_id.as_deref())) else {
             return;
         };

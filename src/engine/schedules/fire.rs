@@ -3,18 +3,20 @@
 
 use std::time::Duration;
 
+use futures::future::join_all;
 use jiff::Timestamp;
 use tokio::sync::broadcast;
 use tokio_util::sync::CancellationToken;
 
+use super::prepared::Prepared;
+use super::skip;
 use super::target::{Run, Target};
-use super::{output_is_busy, skip};
 use crate::db::{NewTick, Step};
 use crate::engine::{Engine, Milestone};
 use crate::error::{ErrorKind, Result};
 use crate::execution::{ExecutionId, ParentId, ParentKind};
 use crate::schedule::policy::{Decision, LATER_CAME, MISSED, Missed, Standing, Turn, decide, turn};
-use crate::schedule::{Overlap, Schedule, TickOutcome, Timetable};
+use crate::schedule::{Overlap, Schedule, ScheduledRun, TickOutcome, Timetable};
 
 /// The longest sleep: word of a new schedule may get lost, machines sleep, and clocks jump. In a file of this machine no
 /// word comes; there a look costs nothing.
@@ -22,8 +24,22 @@ const LONGEST_SLEEPS: (Duration, Duration) = (Duration::from_secs(1), Duration::
 /// How long it is left alone when the database cannot be used.
 const PATIENCE: Duration = Duration::from_secs(1);
 
+/// How many schedules are taken on at the same time.
+const AT_A_TIME: usize = 8;
+
 /// How long word of runs that have ended is gathered.
 const GATHERING: Duration = Duration::from_millis(20);
+
+/// What became of a run that was to be recorded.
+enum Recorded {
+    Started(ScheduledRun),
+    /// Somebody else has taken the schedule on.
+    Elsewhere,
+    /// Its output is taken; or, when `is_done`, its time has a run already.
+    Refused {
+        is_done: bool,
+    },
+}
 
 /// What a look found.
 struct Look {
@@ -74,14 +90,18 @@ impl Engine {
             let now = self.database().now();
             let due = self.database().due_schedules(now).await?;
             let (mut moved, mut waits) = (false, false);
-            for schedule in &due {
-                match self.advance(schedule, now).await {
-                    Ok(true) => moved = true,
-                    Ok(false) => waits = true,
-                    Err(error) if error.kind() == ErrorKind::Unavailable => return Err(error),
-                    // One that cannot be read holds up no other.
-                    Err(error) => {
-                        waits |= self.leave(schedule, error.message()).await?;
+            // Several at a time: one whose notebooks or whose MLflow take long to answer holds up few.
+            for together in due.chunks(AT_A_TIME) {
+                let steps: Vec<_> = together.iter().map(|schedule| self.advance(schedule, now)).collect();
+                for (schedule, step) in together.iter().zip(join_all(steps).await) {
+                    match step {
+                        Ok(true) => moved = true,
+                        Ok(false) => waits = true,
+                        Err(error) if error.kind() == ErrorKind::Unavailable => return Err(error),
+                        // One that cannot be read holds up no other.
+                        Err(error) => {
+                            waits |= self.leave(schedule, error.message()).await?;
+                        }
                     }
                 }
             }
@@ -146,14 +166,13 @@ impl Engine {
         now: Timestamp,
     ) -> Result<bool> {
         let run = Run { schedule: schedule.id, time, manual: false };
-        let target = Target::from_json(&schedule.definition.target);
-        let request = match target {
-            Ok(target) => self.request_of_run(&target, timetable, run).await,
+        let prepared = match Target::from_json(&schedule.definition.target) {
+            Ok(target) => self.prepare_run(&target, timetable, run).await,
             Err(error) => Err(error),
         };
         let mut tick = NewTick { outcome: TickOutcome::Started, reason: None, ..skip(time, 1, "") };
-        let request = match request {
-            Ok(request) => request,
+        let prepared = match prepared {
+            Ok(prepared) => prepared,
             Err(error) if error.kind() == ErrorKind::Unavailable => return Err(error),
             Err(error) => {
                 tick.outcome = TickOutcome::Failed;
@@ -163,36 +182,64 @@ impl Engine {
                 return self.skip(schedule, step, missed, Some(tick), now).await;
             }
         };
-        let mut transaction = self.database().begin().await?;
-        // Before all else: who comes second waits here, and then finds that it is done.
-        if !transaction.step_schedule(schedule, &Step { last_error: None, ..step.clone() }).await? {
+        // Another server may have been faster; then MLflow need not hear of it.
+        if !self.is_current(schedule).await? {
             return Ok(true);
         }
-        let Some(id) = transaction.insert_execution(&request, now).await? else {
-            let is_done = match &request.parent {
+        let prepared = self.track_run(prepared).await;
+        let done = Step { last_error: None, ..step.clone() };
+        let recorded = self.record_start(schedule, &done, missed, tick.clone(), &prepared, now).await;
+        let recorded = match recorded {
+            Ok(Recorded::Started(id)) => {
+                metrics::counter!("bindery_schedule_runs_total").increment(1);
+                tracing::info!(schedule.id = %schedule.id, run = %id, scheduled_time = %time, "a schedule has fired");
+                self.begin_run(&prepared, id).await;
+                return Ok(true);
+            }
+            other => other,
+        };
+        self.drop_run(&prepared).await;
+        let Recorded::Refused { is_done } = recorded? else { return Ok(true) };
+        // Of a time that has its run already, as after a clock was put back, nothing more is to be told.
+        let failed = (!is_done).then(|| NewTick {
+            outcome: TickOutcome::Failed,
+            reason: Some(prepared.refusal()),
+            ..tick
+        });
+        let last_error = failed.as_ref().and_then(|tick| tick.reason.clone());
+        self.skip(schedule, Step { last_error, ..step }, missed, failed, now).await
+    }
+
+    /// The transaction of [`Engine::start`].
+    async fn record_start(
+        &self,
+        schedule: &Schedule,
+        step: &Step,
+        missed: Option<Missed>,
+        mut tick: NewTick,
+        prepared: &Prepared,
+        now: Timestamp,
+    ) -> Result<Recorded> {
+        let mut transaction = self.database().begin().await?;
+        // Before all else: who comes second waits here, and then finds that it is done.
+        if !transaction.step_schedule(schedule, step).await? {
+            return Ok(Recorded::Elsewhere);
+        }
+        let Some(id) = prepared.insert(&mut transaction, now).await? else {
+            let is_done = match prepared.parent() {
                 Some(parent) => transaction.has_child(parent).await?,
                 None => false,
             };
-            drop(transaction);
-            // Of a time that has its execution already, as after a clock was put back, nothing more is to be told.
-            let failed = (!is_done).then(|| {
-                let reason = output_is_busy(&request.output_path);
-                NewTick { outcome: TickOutcome::Failed, reason: Some(reason), ..tick }
-            });
-            let last_error = failed.as_ref().and_then(|tick| tick.reason.clone());
-            return self.skip(schedule, Step { last_error, ..step }, missed, failed, now).await;
+            return Ok(Recorded::Refused { is_done });
         };
         if let Some(missed) = missed {
             let missed = skip(missed.first, missed.count, MISSED);
             transaction.record_tick(schedule, &missed, now).await?;
         }
-        tick.execution_id = Some(id);
+        tick.run = Some(id);
         transaction.record_tick(schedule, &tick, now).await?;
         transaction.commit().await?;
-        self.inner.wakeup.notify();
-        metrics::counter!("bindery_schedule_runs_total").increment(1);
-        tracing::info!(schedule.id = %schedule.id, execution.id = %id, scheduled_time = %time, "a schedule has fired");
-        Ok(true)
+        Ok(Recorded::Started(id))
     }
 
     /// Puts a schedule on to `step` without a run, and records what was skipped.
@@ -219,10 +266,15 @@ impl Engine {
         Ok(true)
     }
 
-    async fn cancel_runs(&self, running: &[(ExecutionId, bool)]) {
-        for (id, _) in running.iter().filter(|(_, is_asked)| !is_asked) {
-            if let Err(error) = self.cancel_execution(*id).await {
-                tracing::debug!(execution.id = %id, %error, "a schedule's earlier run cannot be cancelled");
+    async fn cancel_runs(&self, running: &[(ScheduledRun, bool)]) {
+        for (run, _) in running.iter().filter(|(_, is_asked)| !is_asked) {
+            let cancelled = match *run {
+                ScheduledRun::Execution(id) => self.cancel_execution(id).await.map(drop),
+                ScheduledRun::Workflow(id) => self.cancel_flow(ParentKind::Workflow, id).await.map(drop),
+                ScheduledRun::Sweep(id) => self.cancel_flow(ParentKind::Sweep, id).await.map(drop),
+            };
+            if let Err(error) = cancelled {
+                tracing::debug!(%run, %error, "a schedule's earlier run cannot be cancelled");
             }
         }
     }

@@ -1,6 +1,7 @@
-//! Schedules: created, looked at, changed, paused. What happens at their times is in `fire.rs`, what they run in `target.rs`.
+//! Schedules: created, looked at, changed, paused. What happens at their times is in `fire.rs`, what they run in `target/`.
 
 mod fire;
+mod prepared;
 mod target;
 
 use std::time::Duration;
@@ -8,14 +9,14 @@ use std::time::Duration;
 use jiff::Timestamp;
 
 use self::target::Run;
-pub use self::target::{ExecutionTarget, Target};
+pub use self::target::{ExecutionTarget, SweepTarget, Target, WorkflowTarget};
 use super::Engine;
 use crate::db::{NewTick, Step};
 use crate::error::{Error, ErrorKind, Result};
-use crate::execution::ExecutionId;
 use crate::schedule::policy::{DEFAULT_GRACE, PAUSED};
 use crate::schedule::{
-    CatchUp, Definition, Overlap, Schedule, ScheduleId, TickOutcome, TickRecord, Timetable, check_name,
+    CatchUp, Definition, Overlap, Schedule, ScheduleId, ScheduledRun, TickOutcome, TickRecord, Timetable,
+    check_name,
 };
 
 /// The zone of an expression when none is named.
@@ -52,7 +53,7 @@ impl Engine {
     ///
     /// # Errors
     /// `Invalid` for an expression, a time zone or a name that cannot be; `Conflict` when another schedule has the name; else
-    /// as [`Engine::submit`].
+    /// as [`Engine::submit`] and [`Engine::start_flow`].
     pub async fn create_schedule(&self, new: NewSchedule, paused: bool) -> Result<(Schedule, bool)> {
         let (definition, timetable) = self.definition_of(new).await?;
         let now = self.database().now();
@@ -218,7 +219,7 @@ impl Engine {
         Err(busy(id))
     }
 
-    /// Forgets a schedule; its executions stay.
+    /// Forgets a schedule; what it has started stays.
     ///
     /// # Errors
     /// `NotFound`.
@@ -233,31 +234,43 @@ impl Engine {
     /// Runs what a schedule is for at once, whatever runs already and also when it is paused. Its times stay as they are.
     ///
     /// # Errors
-    /// `NotFound`; `Conflict` when another execution writes the same output; else as [`Engine::submit`].
-    pub async fn run_schedule(&self, id: ScheduleId) -> Result<ExecutionId> {
+    /// `NotFound`; `Conflict` when another execution writes the same output; else as [`Engine::submit`] and
+    /// [`Engine::start_flow`].
+    pub async fn run_schedule(&self, id: ScheduleId) -> Result<ScheduledRun> {
         let schedule = self.schedule(id).await?;
         let (target, timetable) = (self.schedule_target(&schedule)?, schedule.definition.timetable()?);
         self.check_target(&target, &timetable).await?;
         let now = self.database().now();
         let run = Run { schedule: id, time: now, manual: true };
-        let request = self.request_of_run(&target, &timetable, run).await?;
-        let mut transaction = self.database().begin().await?;
-        let Some(execution) = transaction.insert_execution(&request, now).await? else {
-            return Err(Error::conflict(output_is_busy(&request.output_path)));
+        let prepared = self.prepare_run(&target, &timetable, run).await?;
+        let prepared = self.track_run(prepared).await;
+        let recorded = async {
+            let mut transaction = self.database().begin().await?;
+            let Some(run) = prepared.insert(&mut transaction, now).await? else {
+                return Err(Error::conflict(prepared.refusal()));
+            };
+            let tick = NewTick {
+                scheduled_time: now,
+                manual: true,
+                outcome: TickOutcome::Started,
+                ticks: 1,
+                run: Some(run),
+                reason: None,
+            };
+            transaction.record_tick(&schedule, &tick, now).await?;
+            transaction.commit().await?;
+            Ok(run)
         };
-        let tick = NewTick {
-            scheduled_time: now,
-            manual: true,
-            outcome: TickOutcome::Started,
-            ticks: 1,
-            execution_id: Some(execution),
-            reason: None,
+        let run = match recorded.await {
+            Ok(run) => run,
+            Err(error) => {
+                self.drop_run(&prepared).await;
+                return Err(error);
+            }
         };
-        transaction.record_tick(&schedule, &tick, now).await?;
-        transaction.commit().await?;
-        self.inner.wakeup.notify();
-        tracing::info!(schedule.id = %id, execution.id = %execution, "a schedule was run by hand");
-        Ok(execution)
+        tracing::info!(schedule.id = %id, %run, "a schedule was run by hand");
+        self.begin_run(&prepared, run).await;
+        Ok(run)
     }
 
     /// What became of a schedule's last ticks, newest first: those with a smaller id than `before`.
@@ -292,13 +305,7 @@ fn skip(scheduled_time: Timestamp, ticks: usize, reason: &str) -> NewTick {
         manual: false,
         outcome: TickOutcome::Skipped,
         ticks,
-        execution_id: None,
+        run: None,
         reason: Some(reason.to_owned()),
     }
-}
-
-fn output_is_busy(path: &str) -> String {
-    format!(
-        "another execution is pending or running on `{path}`: give the output a time in its name, as in `{{scheduled_time}}`"
-    )
 }

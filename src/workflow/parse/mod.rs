@@ -3,6 +3,7 @@
 
 mod reader;
 mod references;
+mod sweep;
 
 use std::collections::HashSet;
 
@@ -17,6 +18,7 @@ use crate::notebook::ParameterValue;
 use crate::notebook::yaml::{self, Content, Node, Place};
 use reader::{Fields, Reader, join, type_of};
 use references::Written;
+pub use sweep::{SweepReading, read_sweep};
 
 const FIELDS: [&str; 7] =
     ["name", "description", "parameters", "max_parallel", "timeout", "username", "steps"];

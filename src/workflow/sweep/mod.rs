@@ -54,7 +54,7 @@ pub struct SweepPlan {
 }
 
 /// What a client asks for.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct SweepRequest {
     /// What people call it; the notebook's name when not given.
     pub name: Option<String>,

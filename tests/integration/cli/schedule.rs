@@ -108,3 +108,60 @@ async fn the_next_times_of_an_expression_are_shown_and_nonsense_is_told() {
         json!({"schedules": [], "next_cursor": null})
     );
 }
+
+#[tokio::test]
+async fn a_workflow_and_a_sweep_are_scheduled_from_files_and_faults_are_told_with_their_places() {
+    let place = Place::new();
+    std::fs::create_dir_all(place.path("data/notebooks")).unwrap();
+    place.write("data/notebooks/a.ipynb", &notebook(&["# parameters\nalpha = 1\nday = ''", "alpha"]));
+    let good = "name: nightly\nparameters: {day: ''}\nsteps:\n  one: {notebook: a.ipynb}\n";
+    std::fs::write(place.path("good.yaml"), good).unwrap();
+    std::fs::write(place.path("bad.yaml"), good.replace("a.ipynb", "none.ipynb")).unwrap();
+    let grid = "notebook_path: a.ipynb\nparameters:\n  alpha: [1, 2]\n";
+    std::fs::write(place.path("grid.yaml"), grid).unwrap();
+    std::fs::write(place.path("million.yaml"), grid.replace("[1, 2]", "{range: [1000000]}")).unwrap();
+    std::fs::write(place.path("word.yaml"), format!("{grid}methud: zip\n")).unwrap();
+    let create = async |name: &str, more: &[&str]| {
+        let arguments = [&["schedule", "create", name, "--cron", "@yearly", "--paused"], more].concat();
+        place.run(&arguments).await
+    };
+
+    create("x", &["--workflow", "bad.yaml"]).await.check(1, "bad.yaml:4:");
+    create("x", &["--sweep", "million.yaml"])
+        .await
+        .check(1, "million.yaml:3:3: parameters: 1,000,000 points");
+    create("x", &["--sweep", "word.yaml"]).await.check(1, "word.yaml:4:1: methud: there is no such field");
+    create("x", &["--sweep", "none.yaml"]).await.check(1, "none.yaml does not exist");
+    create("x", &[]).await.check(1, "NOTEBOOK");
+    create("x", &["a.ipynb", "--sweep", "grid.yaml"]).await.check(1, "cannot be used with");
+    create("x", &["--sweep", "grid.yaml", "--timeout", "5s"])
+        .await
+        .check(1, "--timeout cannot be given with");
+    assert_eq!(place.json(&["schedule", "list", "--json"]).await["schedules"], json!([]));
+
+    create("flow", &["--workflow", "good.yaml", "-r", "day", "today", "--output-directory", "out"])
+        .await
+        .check(0, "");
+    create("grid", &["--sweep", "grid.yaml", "--username", "ada", "--scheduled-time-parameter", "day"])
+        .await
+        .check(0, "");
+    let flow = place.json(&["schedule", "show", "flow", "--json"]).await;
+    let asked = json!({"yaml": good, "parameters": {"day": "today"}, "output_directory": "out"});
+    assert_eq!((&flow["workflow"], &flow["execution"]), (&asked, &json!(null)));
+    let shown = place.run(&["schedule", "show", "flow"]).await.stdout;
+    for line in ["workflow   nightly\n", "output     out\n"] {
+        assert!(shown.contains(line), "{shown}");
+    }
+    let grid = place.json(&["schedule", "update", "grid", "-y", "alpha: [3]", "--json"]).await;
+    assert_eq!(grid["sweep"]["parameters"], json!({"alpha": [3]}));
+    assert_eq!(grid["sweep"]["username"], "ada");
+    place
+        .run(&["schedule", "update", "flow", "--notebook", "a.ipynb"])
+        .await
+        .check(1, "--notebook is not for schedule `flow`, which is for a workflow: create another schedule");
+    let run = place.run(&["schedule", "run", "grid"]).await;
+    run.check(0, "sweep 1 waits until `bindery serve");
+    assert_eq!(run.stdout, "sweep 1 is running: `bindery sweep wait 1` waits for its end\n");
+    let runs = place.json(&["schedule", "runs", "grid", "--json"]).await;
+    assert_eq!((&runs["runs"][0]["sweep_id"], &runs["runs"][0]["execution_id"]), (&json!(1), &json!(null)));
+}

@@ -68,7 +68,7 @@ async fn each_of_fifty_fires_once(site: Site) {
     assert!(recorded.iter().all(|it| it.outcome == TickOutcome::Started && it.ticks == 1));
     assert_eq!(recorded.iter().map(|it| it.scheduled_time).collect::<Vec<_>>(), due);
     let executions: Vec<_> = started(&engine, id).await.iter().map(|it| it.id).collect();
-    assert_eq!(recorded.iter().filter_map(|it| it.execution_id).collect::<Vec<_>>(), executions);
+    assert_eq!(recorded.iter().filter_map(|it| it.run?.execution_id()).collect::<Vec<_>>(), executions);
     let outputs: BTreeSet<_> =
         started(&engine, id).await.into_iter().map(|it| it.request.output_path).collect();
     assert_eq!(outputs.len(), due.len());

@@ -1,6 +1,7 @@
 //! Schedules: each time once, however many servers there are and whatever dies; policies with real notebooks; the ways in.
 
 mod fleet;
+mod flows;
 mod overlap;
 mod runs;
 mod ways_in;

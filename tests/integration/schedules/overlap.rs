@@ -190,7 +190,7 @@ async fn what_is_missed_while_paused_is_never_caught_up_and_what_waits_is_skippe
     scene.all_end_with(&[ExecutionStatus::Success]).await;
     scene.make_due(this_minute() - minutes(90)).await;
     // By hand it runs all the same.
-    let by_hand = engine.run_schedule(scene.id).await.unwrap();
+    let by_hand = engine.run_schedule(scene.id).await.unwrap().execution_id().unwrap();
     assert_eq!(scene.engine.end(by_hand).await.status, ExecutionStatus::Success);
     let resumed = engine.resume_schedule(scene.id).await.unwrap();
     assert!(!resumed.paused && resumed.next_run.unwrap() > Timestamp::now());

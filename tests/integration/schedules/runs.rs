@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use bindery::ErrorKind;
 use bindery::engine::executions::SubmitExecution;
-use bindery::engine::schedules::Target;
+use bindery::engine::schedules::{ExecutionTarget, Target};
 use bindery::execution::ExecutionStatus;
 use bindery::schedule::{CatchUp, Overlap, TickOutcome};
 use jiff::{SignedDuration, Timestamp};
@@ -18,9 +18,15 @@ fn with(
     mut schedule: bindery::engine::schedules::NewSchedule,
     change: impl FnOnce(&mut SubmitExecution),
 ) -> bindery::engine::schedules::NewSchedule {
-    let Target::Execution(target) = &mut schedule.target;
-    change(&mut target.submit);
+    change(&mut execution(&mut schedule.target).submit);
     schedule
+}
+
+fn execution(target: &mut Target) -> &mut ExecutionTarget {
+    match target {
+        Target::Execution(target) => target,
+        other => panic!("{other:?}"),
+    }
 }
 
 fn json_text(value: serde_json::Value) -> Option<Box<serde_json::value::RawValue>> {
@@ -44,8 +50,7 @@ async fn a_run_knows_when_it_was_due_on_the_clock_of_its_zone() {
         submit.output_path = Some("out/{region}-{scheduled_time:%Y-%m-%d_%H%M%z}.ipynb".into());
     });
     schedule.time_zone = Some("Europe/Berlin".into());
-    let Target::Execution(target) = &mut schedule.target;
-    target.scheduled_time_parameter = Some("run_date".into());
+    execution(&mut schedule.target).scheduled_time_parameter = Some("run_date".into());
     let id = create(&test.engine, schedule).await.id;
     // A summer's night, long ago: the latest is caught up, so it is the night before now that runs.
     let due: Timestamp = "2026-07-01T00:00:00Z".parse().unwrap();
@@ -176,12 +181,10 @@ async fn what_can_be_checked_is_checked_when_a_schedule_is_created() {
     )
     .await;
     let mut faulty = with(base(), |it| it.parameters = json_text(json!({"run_date": 1})));
-    let Target::Execution(target) = &mut faulty.target;
-    target.scheduled_time_parameter = Some("run_date".into());
+    execution(&mut faulty.target).scheduled_time_parameter = Some("run_date".into());
     check(faulty, "scheduled_time_parameter", "is among the parameters, too").await;
     let mut faulty = base();
-    let Target::Execution(target) = &mut faulty.target;
-    target.scheduled_time_parameter = Some("run date".into());
+    execution(&mut faulty.target).scheduled_time_parameter = Some("run date".into());
     check(faulty, "scheduled_time_parameter", "is no name for a parameter").await;
     let faulty = bindery::engine::schedules::NewSchedule { misfire_grace: Some(Duration::MAX), ..base() };
     check(faulty, "misfire_grace", "must be from 0").await;
