@@ -233,9 +233,11 @@ fn values(name: &str, text: &str) -> Result<ParameterValue> {
             yaml::parse_parameters(&format!("--try {name}"), &format!("values: {text}"))?;
         Ok(parameters.get("values").cloned().unwrap_or(ParameterValue::Null))
     };
-    match parse(text) {
-        Ok(listed @ (ParameterValue::List(_) | ParameterValue::Dict(_))) => Ok(listed),
-        _ => parse(&format!("[{text}]")),
+    let listed = parse(text);
+    match &listed {
+        Ok(ParameterValue::List(_) | ParameterValue::Dict(_)) => listed,
+        // Of what is no YAML either way, the fault is that of the text as it was given.
+        _ => parse(&format!("[{text}]")).or_else(|fault| listed.and(Err(fault))),
     }
 }
 
