@@ -260,17 +260,20 @@ impl Database {
     /// # Errors
     /// `Unavailable` when the database cannot be used.
     pub async fn unfinished_children(&self, parent: ParentId) -> Result<Vec<(ScheduledRun, bool)>> {
-        let rows: Vec<(Option<i64>, Option<i64>, Option<i64>, i64)> = on!(self, pool => sqlx::query_as(
-            "SELECT id, CAST(NULL AS BIGINT), CAST(NULL AS BIGINT), cancel_requested FROM executions \
+        let rows: Vec<(String, i64, i64)> = on!(self, pool => sqlx::query_as(
+            "SELECT 'execution', id, cancel_requested FROM executions \
              WHERE parent = $1 AND status IN ('pending', 'running') \
-             UNION ALL SELECT NULL, CASE WHEN kind = 'workflow' THEN id END, CASE WHEN kind = 'sweep' THEN id END, \
-             cancel_requested FROM flows WHERE parent = $1 AND end_time IS NULL",
+             UNION ALL SELECT kind, id, cancel_requested FROM flows WHERE parent = $1 AND end_time IS NULL",
         )
         .bind(parent.to_string())
         .fetch_all(pool).await)
         .map_err(lost)?;
-        let of = |(execution, workflow, sweep, cancel)| Some((run(execution, workflow, sweep)?, cancel != 0));
-        Ok(rows.into_iter().filter_map(of).collect())
+        let run = |kind: String, id: i64| match kind.as_str() {
+            "execution" => ScheduledRun::Execution(ExecutionId(id)),
+            "sweep" => ScheduledRun::Sweep(FlowId(id)),
+            _ => ScheduledRun::Workflow(FlowId(id)),
+        };
+        Ok(rows.into_iter().map(|(kind, id, cancel)| (run(kind, id), cancel != 0)).collect())
     }
 
     /// What became of a schedule's ticks, newest first: those with a smaller id than `before`.

@@ -65,7 +65,7 @@ impl SweepTarget {
             seed: request.seed,
             max_parallel: request.max_parallel,
             fail_fast: request.fail_fast,
-            retries: (request.retries != Retries::default()).then(|| AskedRetries {
+            retries: (request.retries != Retries::default()).then_some(AskedRetries {
                 limit: request.retries.limit,
                 delay: request.retries.delay.as_secs_f64(),
                 factor: request.retries.factor,
