@@ -50,6 +50,8 @@ CREATE TABLE flow_steps (
     flow_id   BIGINT NOT NULL REFERENCES flows (id) ON DELETE CASCADE,
     position  BIGINT NOT NULL,
     name      TEXT NOT NULL,
+    -- The items that were written out, as a JSON list: apart from the definition, which is read at every step forward.
+    for_each  TEXT,
     status    TEXT NOT NULL CHECK (status IN ('pending', 'running', 'success', 'failed', 'cancelled', 'skipped')),
     items     BIGINT NOT NULL DEFAULT 0,
     running   BIGINT NOT NULL DEFAULT 0,
@@ -83,4 +85,5 @@ CREATE TABLE flow_tasks (
 );
 
 CREATE INDEX flow_tasks_pending ON flow_tasks (flow_id, step, item) WHERE status = 'pending';
-CREATE INDEX flow_tasks_running ON flow_tasks (execution_id) WHERE status = 'running';
+CREATE INDEX flow_tasks_running ON flow_tasks (flow_id, step, item) WHERE status = 'running';
+CREATE INDEX flow_tasks_retries ON flow_tasks (flow_id, retry_at) WHERE retry_at IS NOT NULL;

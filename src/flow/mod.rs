@@ -122,7 +122,7 @@ pub struct Flow {
     pub username: Option<String>,
     /// `running`, then a final one.
     pub status: ExecutionStatus,
-    /// What it runs.
+    /// What it runs. Items that were written out are recorded apart, with their steps: here they are none.
     pub definition: Definition,
     /// What was asked for, in its own words.
     pub request: Value,

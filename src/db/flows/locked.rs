@@ -2,15 +2,17 @@
 //! them finds nothing left to do.
 
 use jiff::Timestamp;
+use serde_json::Value;
 use sqlx::QueryBuilder;
 
 use super::super::transaction::{Transaction, within};
-use super::super::{lost, micros, number, returned, to_json};
+use super::super::{from_json, lost, micros, number, returned, to_json};
 use super::ROWS;
 use super::record::{FlowRow, StepRow};
 use crate::error::Result;
 use crate::execution::ExecutionStatus;
-use crate::flow::{Flow, FlowId, FlowStep, NewFlow};
+use crate::flow::{Definition, Flow, FlowId, FlowStep, NewFlow};
+use crate::workflow::ForEach;
 
 impl Transaction {
     /// Records a flow with its steps, which all wait; `None` when its idempotency key, or its place at its
@@ -24,8 +26,9 @@ impl Transaction {
         directory: impl Fn(FlowId) -> String,
         now: Timestamp,
     ) -> Result<Option<FlowId>> {
+        let (definition, lists) = without_lists(&flow.definition)?;
         let workflow = &flow.definition.workflow;
-        let (definition, request) = (to_json(&flow.definition)?, to_json(&flow.request)?);
+        let (definition, request) = (to_json(&definition)?, to_json(&flow.request)?);
         let (parameters, warnings) = (to_json(&flow.parameters)?, to_json(&flow.warnings)?);
         let link = flow.mlflow.as_ref().map(to_json).transpose()?;
         let is_tracked = flow.mlflow.as_ref().is_some_and(|link| link.run_id.is_some());
@@ -62,17 +65,15 @@ impl Transaction {
                 .execute(connection).await.map(drop))
             .map_err(lost)?;
         }
-        let names: Vec<_> = workflow.steps.iter().map(|step| step.name.as_str()).enumerate().collect();
-        for chunk in names.chunks(ROWS) {
-            const TEXT: &str = "INSERT INTO flow_steps (flow_id, position, name, status) ";
+        let steps: Vec<_> = workflow.steps.iter().zip(lists).enumerate().collect();
+        for chunk in steps.chunks(ROWS) {
+            const TEXT: &str = "INSERT INTO flow_steps (flow_id, position, name, for_each, status) ";
             macro_rules! insert {
                 ($connection:expr) => {{
                     let mut query = QueryBuilder::new(TEXT);
-                    query.push_values(chunk, |mut row, (position, name)| {
-                        row.push_bind(id.0)
-                            .push_bind(number(*position))
-                            .push_bind(*name)
-                            .push_bind("pending");
+                    query.push_values(chunk, |mut row, (position, (step, list))| {
+                        row.push_bind(id.0).push_bind(number(*position)).push_bind(&step.name);
+                        row.push_bind(list).push_bind("pending");
                     });
                     query.build().execute($connection).await.map(drop)
                 }};
@@ -80,6 +81,21 @@ impl Transaction {
             within!(self, connection => insert!(connection)).map_err(lost)?;
         }
         Ok(Some(id))
+    }
+
+    /// The items of a step that were written out; `None` where it has none, or they are yet to be found.
+    ///
+    /// # Errors
+    /// `Unavailable` when the database cannot be used.
+    pub async fn items_of_step(&mut self, id: FlowId, position: usize) -> Result<Option<Vec<Value>>> {
+        let lists: Vec<Option<String>> = within!(self, connection => sqlx::query_scalar(
+            "SELECT for_each FROM flow_steps WHERE flow_id = $1 AND position = $2",
+        )
+        .bind(id.0)
+        .bind(number(position))
+        .fetch_all(connection).await)
+        .map_err(lost)?;
+        returned(lists).flatten().as_deref().map(from_json).transpose()
     }
 
     /// Takes an open flow for this transaction: others who want it wait. `None` when it has ended, or there is none.
@@ -192,4 +208,15 @@ impl Transaction {
         .execute(connection).await.map(drop))
         .map_err(lost)
     }
+}
+
+/// A definition without the items that are written out in it, and these, by step.
+fn without_lists(definition: &Definition) -> Result<(Definition, Vec<Option<String>>)> {
+    let mut definition = definition.clone();
+    let lists = definition.workflow.steps.iter_mut().map(|step| match &mut step.for_each {
+        Some(ForEach::List(items)) => to_json(&std::mem::take(items)).map(Some),
+        _ => Ok(None),
+    });
+    let lists = lists.collect::<Result<_>>()?;
+    Ok((definition, lists))
 }

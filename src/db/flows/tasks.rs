@@ -263,7 +263,7 @@ impl Transaction {
     /// `Unavailable` when the database cannot be used.
     pub async fn next_retry(&mut self, id: FlowId) -> Result<Option<Timestamp>> {
         let next: Option<i64> = within!(self, connection => sqlx::query_scalar(
-            "SELECT min(retry_at) FROM flow_tasks WHERE flow_id = $1 AND status = 'pending'",
+            "SELECT min(retry_at) FROM flow_tasks WHERE flow_id = $1 AND retry_at IS NOT NULL AND status = 'pending'",
         )
         .bind(id.0)
         .fetch_one(connection).await)

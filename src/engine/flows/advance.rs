@@ -13,7 +13,7 @@ use crate::execution::{
 };
 use crate::flow::plan::{self, end_of_flow, end_of_step, room};
 use crate::flow::{Flow, FlowId, FlowStep, FlowTask, StepStatus};
-use crate::workflow::{Step, StepSource, expression};
+use crate::workflow::{ForEach, Step, StepSource, expression};
 
 /// How long a task waits whose output another execution is writing.
 const OUTPUT_TAKEN: SignedDuration = SignedDuration::from_secs(5);
@@ -217,6 +217,9 @@ impl Advance<'_> {
             let workflow = &self.flow.definition.workflow;
             let Some(needs) = plan::needs(workflow, &self.steps, &workflow.steps[position]) else { continue };
             begun = true;
+            if let Some(items) = self.transaction.items_of_step(self.flow.id, position).await? {
+                self.flow.definition.workflow.steps[position].for_each = Some(ForEach::List(items));
+            }
             let context = self.context(position).await?;
             let definition = self.definition(position);
             let tasks = match expression::condition(definition, &context, needs) {
