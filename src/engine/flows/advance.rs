@@ -17,6 +17,8 @@ use crate::workflow::{ForEach, Step, StepSource, expression};
 
 /// How long a task waits whose output another execution is writing.
 const OUTPUT_TAKEN: SignedDuration = SignedDuration::from_secs(5);
+/// How many executions one step forward puts into the queue: in a file of this machine nobody else writes meanwhile.
+const SUBMITTED_AT_ONCE: u64 = 500;
 
 impl Engine {
     /// Lets a flow go on as far as it can now.
@@ -24,9 +26,15 @@ impl Engine {
     /// # Errors
     /// `Unavailable` when the database cannot be used: then nothing has changed.
     pub(super) async fn advance_flow(&self, id: FlowId) -> Result<()> {
+        while self.step_forward(id).await? {}
+        Ok(())
+    }
+
+    /// Takes one step; says whether there is room for more at once.
+    async fn step_forward(&self, id: FlowId) -> Result<bool> {
         let mut transaction = self.database().begin().await?;
         let now = self.database().now();
-        let Some(flow) = transaction.lock_flow(id).await? else { return Ok(()) };
+        let Some(flow) = transaction.lock_flow(id).await? else { return Ok(false) };
         let steps = transaction.flow_steps(id).await?;
         let mut advance = Advance {
             engine: self,
@@ -59,7 +67,7 @@ impl Engine {
             // Who waits for it looks again.
             self.announce(ANY_EXECUTION, Milestone::Unknown);
         }
-        Ok(())
+        Ok(submitted >= SUBMITTED_AT_ONCE)
     }
 }
 
@@ -98,7 +106,9 @@ impl Advance<'_> {
                 let retry = self.transaction.next_retry(self.flow.id).await?;
                 // What is due already waits for room, and room comes with an end.
                 let deadline = self.flow.deadline.filter(|_| !self.is_stopped());
-                [retry, deadline].into_iter().flatten().filter(|time| *time > self.now).min()
+                let later = [retry, deadline].into_iter().flatten().filter(|time| *time > self.now).min();
+                // Should this process die before its next step, another takes it.
+                if self.submitted >= SUBMITTED_AT_ONCE { Some(self.now) } else { later }
             }
         };
         // Somebody stopped it whole: that is how it ended, whatever its steps had come to by then.
@@ -283,7 +293,8 @@ impl Advance<'_> {
                 continue;
             }
             let workflow = &self.flow.definition.workflow;
-            let most = room(workflow, &workflow.steps[position], &self.steps[position], running);
+            let most = room(workflow, &workflow.steps[position], &self.steps[position], running)
+                .min(SUBMITTED_AT_ONCE - self.submitted);
             if most == 0 {
                 continue;
             }

@@ -3,6 +3,8 @@
 
 use std::time::Duration;
 
+use bindery::config::{Config, DataSettings, Settings};
+use bindery::engine::Engine;
 use bindery::engine::flows::StartFlow;
 use bindery::execution::{ExecutionStatus, ParentKind};
 use bindery::flow::FlowId;
@@ -11,7 +13,7 @@ use bindery::workflow::{ForEach, Step, StepSource, Workflow};
 use serde_json::{Value, json};
 
 use super::workflow;
-use crate::support::engine::{TestEngine, code_cell, notebook, until};
+use crate::support::engine::{TestEngine, code_cell, data_dir, notebook, until};
 use crate::support::mlflow::MlflowServer;
 
 /// A sweep of `point.ipynb` over these points.
@@ -86,6 +88,25 @@ async fn sixty_points_run_four_at_a_time_and_their_table_is_right() {
     assert!(lines[18].starts_with("17,17,n17,34,") && lines[18].contains(",failed,"), "{}", lines[18]);
     assert!(lines[18].ends_with("AssertionError in cell 3: seventeen"), "{}", lines[18]);
     test.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_thousand_points_are_queued_and_given_up_in_good_time() {
+    let folder = data_dir();
+    let data = DataSettings { data_dir: Some(folder.path().to_owned()) };
+    // Nothing runs here.
+    let engine =
+        Engine::open(Config::resolve(Settings { data, ..Settings::default() }).unwrap()).await.unwrap();
+    let notebook = engine.config().notebooks_root.folder().unwrap().join("point.ipynb");
+    std::fs::write(notebook, point_notebook(&["alpha"]).to_string()).unwrap();
+    let points = (0..1200).map(|n| json!({"alpha": n})).collect();
+    let id = engine.start_flow(sweep(points, |_| {})).await.unwrap();
+    let step = engine.flow_steps(id).await.unwrap().remove(0);
+    assert_eq!((step.items, step.running, step.pending()), (1200, 1200, 0));
+    assert_eq!(engine.count_executions().await.unwrap(), [(ExecutionStatus::Pending, 1200)]);
+    let flow = engine.cancel_flow(ParentKind::Sweep, id).await.unwrap();
+    assert_eq!(flow.status, ExecutionStatus::Cancelled);
+    assert_eq!(engine.count_executions().await.unwrap(), [(ExecutionStatus::Cancelled, 1200)]);
 }
 
 #[tokio::test(flavor = "multi_thread")]
